@@ -1,0 +1,1 @@
+//! A sense: UDP sockets and workers that turn datagrams into flow records.

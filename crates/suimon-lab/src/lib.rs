@@ -1,0 +1,1 @@
+//! Model router, traffic scenarios and flow exporters for drills and tests.

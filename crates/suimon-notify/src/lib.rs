@@ -1,0 +1,1 @@
+//! A hand: alerts by webhook and mail, retried.

@@ -1,0 +1,1 @@
+//! May we? Cedar policies and versioned packs behind one decide().

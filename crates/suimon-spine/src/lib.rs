@@ -1,0 +1,1 @@
+//! The engine between senses and hands.

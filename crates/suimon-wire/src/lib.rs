@@ -1,0 +1,1 @@
+//! Bytes to flow records: NetFlow v5/v9, IPFIX, sFlow v5, pcap.

@@ -1,0 +1,2 @@
+//! One tool for developers.
+fn main() {}
