@@ -1,6 +1,7 @@
 //! An attack as detection tells it: what, against whom, since when, by which rule, and how sure (catalogue rows 49, 59, 60).
 
-use crate::rule::Match;
+use crate::flow::Fragment;
+use crate::rule::{Match, PortRange};
 use crate::units::Fps;
 use crate::{Bps, Pps, Timestamp};
 use ipnet::IpNet;
@@ -140,6 +141,44 @@ pub struct Share {
     pub share: f64,
 }
 
+/// Packets of one look, seen from the target: enough to ask whether a rule would take them. No peer addresses.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub struct ProfileClass {
+    /// IP protocol.
+    pub proto: u8,
+    /// Source port where it tells something (a service's port, or one port of many peers); else `None`.
+    pub src_port: Option<u16>,
+    /// Destination port where it tells something; else `None`.
+    pub dst_port: Option<u16>,
+    /// TCP flags seen.
+    pub tcp_flags: u8,
+    /// Fragmentation.
+    pub fragment: Fragment,
+    /// Smallest and largest mean packet length of the class, octets.
+    pub ip_len: PortRange,
+    /// Packets a second, corrected for sampling.
+    pub pps: f64,
+    /// New connections or flows a second, corrected for sampling.
+    pub fps: f64,
+}
+
+/// What traffic towards one target looks like: the normal one before an attack, or all of it during one
+/// (catalogue row 61: collateral is estimated before a measure is applied).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub struct TrafficProfile {
+    /// Flow records behind it; 0 means nothing is known.
+    pub records: u64,
+    /// The classes, the largest first, at most [`TrafficProfile::MAX_CLASSES`].
+    pub classes: Vec<ProfileClass>,
+}
+
+impl TrafficProfile {
+    /// Most classes a profile keeps; smaller ones are folded into a class without ports.
+    pub const MAX_CLASSES: usize = 32;
+}
+
 /// Reasons for the attack, in numbers and in words.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
@@ -160,6 +199,10 @@ pub struct Evidence {
     pub sizes: Vec<Share>,
     /// Exporter and input interface, such as `192.0.2.1/7`.
     pub ingress: Vec<Share>,
+    /// The target's traffic before the attack.
+    pub before: TrafficProfile,
+    /// The target's traffic when the attack was detected or last updated, attack included.
+    pub during: TrafficProfile,
     /// Why the sources look spoofed or real, one reason a line.
     pub spoof_reasons: Vec<String>,
     /// One paragraph, English.

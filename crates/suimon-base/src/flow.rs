@@ -37,7 +37,7 @@ impl Default for Sampling {
 }
 
 /// Which part of a fragmented datagram the packets of a flow are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fragment {
     /// The exporter did not say.
