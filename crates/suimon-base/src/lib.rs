@@ -5,19 +5,31 @@
 
 pub mod attack;
 pub mod calendar;
+pub mod case;
 pub mod clock;
+pub mod end;
+pub mod event;
 pub mod flow;
+pub mod id;
+pub mod measure;
 pub mod packet;
+pub mod party;
 pub mod protected;
 pub mod rule;
+pub mod state;
 pub mod time;
 pub mod units;
 
 pub use attack::{Attack, AttackChange, Direction, Vector};
 pub use clock::{Clock, ManualClock};
+pub use end::End;
+pub use event::Event;
 pub use flow::{FlowBatch, FlowRecord};
+pub use id::{AlertId, AttackId, CaseId, MeasureId, RequestId};
 pub use packet::PacketHeader;
+pub use party::{Actor, Authority};
 pub use protected::Protected;
 pub use rule::{Action, Match, PortRange, Rule, RuleSet};
+pub use state::{Recorded, State};
 pub use time::Timestamp;
 pub use units::{Asn, Bps, Pps};
