@@ -1,0 +1,56 @@
+//! Programs that Suimon's build, tests and benchmarks use but do not contain: the one table.
+
+use std::path::PathBuf;
+
+/// What a program is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Some test runs it as an oracle or as a real peer; without it that test is skipped, visibly.
+    Tests,
+    /// Only `cargo xtask bench` runs it.
+    Bench,
+}
+
+/// A program and the Debian package it comes from.
+#[derive(Debug)]
+pub struct Program {
+    /// The name as it is started.
+    pub name: &'static str,
+    /// The Debian package.
+    pub package: &'static str,
+    /// Who wants it.
+    pub wanted: Wanted,
+    /// What it is for, in words for the reader of a message.
+    pub purpose: &'static str,
+}
+
+const fn program(name: &'static str, package: &'static str, wanted: Wanted, purpose: &'static str) -> Program {
+    Program { name, package, wanted, purpose }
+}
+
+/// Every program. A test of the layering suite fails when a test asks for one that is not here.
+pub const PROGRAMS: &[Program] = &[
+    program("tshark", "tshark", Wanted::Tests, "an independent decoder of flow datagrams and packets"),
+    program("nfdump", "nfdump", Wanted::Tests, "an independent decoder of NetFlow, IPFIX and sFlow"),
+    program("nfcapd", "nfdump", Wanted::Tests, "an independent flow collector"),
+    program("softflowd", "softflowd", Wanted::Tests, "a real NetFlow and IPFIX exporter"),
+    program("pmacctd", "pmacct", Wanted::Tests, "a real NetFlow, IPFIX and sFlow exporter"),
+    program("nft", "nftables", Wanted::Tests, "reads the nftables rules that are written"),
+    program("python3", "python3", Wanted::Tests, "an independent reader of mail"),
+    program("aiosmtpd", "python3-aiosmtpd", Wanted::Tests, "a real mail server"),
+    program("fastnetmon", "fastnetmon", Wanted::Bench, "the collector and detector to compare with"),
+];
+
+/// Where `name` is, in `PATH` or in the folders of system programs.
+pub fn find(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|dir| dir.join(name))
+        .find(|p| p.is_file())
+}
+
+/// Those that somebody wants and that are not there.
+pub fn missing(wanted: Wanted) -> Vec<&'static Program> {
+    PROGRAMS.iter().filter(|p| p.wanted == wanted && find(p.name).is_none()).collect()
+}
