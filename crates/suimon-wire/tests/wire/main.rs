@@ -1,0 +1,6 @@
+//! Tests of the decoder from outside, in one program so that they link once.
+
+#[cfg(test)]
+mod captures;
+#[cfg(test)]
+mod common;
