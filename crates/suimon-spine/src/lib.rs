@@ -1,1 +1,25 @@
-//! The engine between senses and hands.
+//! The engine: takes commands and observations, asks policy, writes the ledger, drives the hands, watches the ends.
+//!
+//! Nothing else in the house applies a measure, and the engine applies one only with a
+//! [`suimon_policy::Decision`], which only the policy engine can make, and after the intent is in the ledger. Letting
+//! packets go is the default: a release needs no decision, and works while the ledger cannot be written.
+
+mod cases;
+pub mod command;
+mod ends;
+mod engine;
+mod facts;
+mod handle;
+mod journal;
+mod measures;
+mod observe;
+pub mod ports;
+mod recover;
+pub mod register;
+pub mod report;
+
+pub use command::{Command, CommandError, Outcome};
+pub use engine::{Parts, Settings, StartError, start};
+pub use handle::{Handle, Live};
+pub use ports::{Hand, ManualHand, Observation, Planner, Sense};
+pub use register::{Customer, Register};

@@ -1,0 +1,129 @@
+//! Watching the ends: no measure outlives its reason (catalogue rows 137–142).
+
+use crate::engine::Engine;
+use suimon_base::event::{Effect, ReleaseReason};
+use suimon_base::measure::Status;
+use suimon_base::state::Measure;
+use suimon_base::{Actor, AttackId, End, Event, MeasureId, Timestamp};
+use suimon_policy::Lapse;
+
+/// An effect goes on record this long after application, and then this often; milliseconds.
+pub const EFFECT_FIRST_MS: i64 = 2_000;
+/// See [`EFFECT_FIRST_MS`].
+pub const EFFECT_EVERY_MS: i64 = 60_000;
+/// An attack of an earlier run that is not seen again within this time after the start has ended; milliseconds.
+pub const STALE_ATTACK_MS: i64 = 60_000;
+
+impl Engine {
+    pub(crate) async fn look_at_ends(&mut self) {
+        let now = self.clock.now();
+        let measures: Vec<Measure> = self.look(|s| s.in_force().cloned().collect());
+        for m in measures {
+            match m.status {
+                Status::Applied => self.look_at_end(&m, now).await,
+                Status::Releasing => self.retry_release(&m, now).await,
+                _ => {}
+            }
+        }
+        if !self.stale.is_empty() && now.ms_since(self.started) > STALE_ATTACK_MS {
+            self.end_stale(now).await;
+        }
+    }
+
+    async fn look_at_end(&mut self, m: &Measure, now: Timestamp) {
+        if self.releasing.contains_key(&m.id) {
+            return; // The ledger is behind; the hand has been told.
+        }
+        let Some(applied) = &m.applied else { return };
+        let effect = self.live(|l| l.effects.get(&m.id).copied());
+        self.record_effect(m.id, applied.at, effect, now).await;
+        if let Some(reason) = self.ended(m, applied.at, effect, now) {
+            if let Err(error) = self.release(&Actor::system("ends"), m.id, reason).await {
+                tracing::error!(%error, measure = %m.id, "a measure that has ended is not released");
+            }
+            return;
+        }
+        let due = m.draft.end.review(applied.at).is_some_and(|at| at <= now);
+        if due && self.reviewed.insert(m.id) {
+            let why = "it is still in force and nothing has ended it".to_owned();
+            self.commit_or_keep(&Actor::system("ends"), vec![Event::ReviewDue { id: m.id, why }]).await;
+        }
+    }
+
+    async fn record_effect(&mut self, id: MeasureId, applied: Timestamp, effect: Option<Effect>, now: Timestamp) {
+        let Some(effect) = effect else { return };
+        let due = match self.effect_recorded.get(&id) {
+            None => now.ms_since(applied) >= EFFECT_FIRST_MS,
+            Some(last) => now.ms_since(*last) >= EFFECT_EVERY_MS,
+        };
+        if due {
+            self.effect_recorded.insert(id, now);
+            self.commit_or_keep(&Actor::system("meter"), vec![Event::EffectMeasured { id, effect }]).await;
+        }
+    }
+
+    fn ended(&self, m: &Measure, applied: Timestamp, effect: Option<Effect>, now: Timestamp) -> Option<ReleaseReason> {
+        if m.draft.end.due(applied, &self.settings.calendar).is_some_and(|due| due <= now) {
+            return Some(ReleaseReason::Due);
+        }
+        if let End::Quiet { seconds } = m.draft.end {
+            let wanted_ms = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000);
+            // Silence behind a filter whose drops nobody exports proves nothing: a person is asked instead.
+            let quiet = effect.filter(|e| e.observes_drops).and_then(|e| e.quiet_ms);
+            if let Some(quiet_ms) = quiet.filter(|q| *q >= wanted_ms && now.ms_since(applied) >= wanted_ms) {
+                return Some(ReleaseReason::Quiet { quiet_ms });
+            }
+        }
+        self.lapsed(m, now).map(|what| ReleaseReason::BasisLapsed { what })
+    }
+
+    fn lapsed(&self, m: &Measure, now: Timestamp) -> Option<String> {
+        // A decision holds while any of its grounds does; a ground lapses with the first of its reasons.
+        let decision = self.decisions.get(&m.id)?;
+        let mut why = None;
+        for ground in decision.grounds() {
+            why = Some(ground.lapses.iter().find_map(|l| self.lapse(l, m, now))?);
+        }
+        why
+    }
+
+    fn lapse(&self, lapse: &Lapse, m: &Measure, now: Timestamp) -> Option<String> {
+        match lapse {
+            Lapse::AttackEnds | Lapse::ImpairmentEnds => {
+                let attack = m.draft.attack?;
+                let ended = self.look(|s| s.attacks.get(&attack).is_some_and(|a| a.attack.ended.is_some()));
+                ended.then(|| format!("attack {attack} has ended, and the basis with it"))
+            }
+            Lapse::ReviewDate(at) => (*at <= now).then(|| format!("the review date {at} has passed")),
+            Lapse::RequestWithdrawn => {
+                let request = m.draft.request?;
+                let gone = self.look(|s| s.requests.get(&request).is_some_and(|r| r.withdrawn.is_some()));
+                gone.then(|| format!("request {request} was withdrawn"))
+            }
+            Lapse::OptOut => {
+                let customer = self.register.customer(m.draft.customer.as_deref()?)?;
+                let out = customer.consent.as_ref().is_none_or(|c| c.opted_out);
+                out.then(|| "the line has opted out".to_owned())
+            }
+            // The stated end is looked at first of all.
+            Lapse::EndStated => None,
+        }
+    }
+
+    async fn retry_release(&mut self, m: &Measure, now: Timestamp) {
+        let ready = self.releasing.get(&m.id).is_none_or(|r| !r.busy && !r.by_person && r.retry_at <= now);
+        if ready {
+            self.start_release(m.id);
+        }
+    }
+
+    async fn end_stale(&mut self, now: Timestamp) {
+        let ids: Vec<AttackId> = std::mem::take(&mut self.stale).into_iter().collect();
+        for id in ids {
+            let Some(mut attack) = self.look(|s| s.attacks.get(&id).map(|a| a.attack.clone())) else { continue };
+            attack.ended = Some(now);
+            let event = Event::AttackEnded { id, attack: Box::new(attack) };
+            self.commit_or_keep(&Actor::system("recovery"), vec![event]).await;
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The way in for everybody else: commands, and reading what is.
+
+use crate::command::{Command, CommandError, Outcome};
+use crate::engine::Message;
+use crate::register::Register;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use suimon_base::attack::Attack;
+use suimon_base::event::Effect;
+use suimon_base::{Actor, AlertId, AttackId, MeasureId, State};
+use suimon_ledger::Reader;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// What is known beyond the ledger: the latest figures, not worth an event each.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Live {
+    /// Running attacks with their latest figures.
+    pub attacks: BTreeMap<AttackId, Attack>,
+    /// Latest effect readings.
+    pub effects: BTreeMap<MeasureId, Effect>,
+    /// Events that wait because the ledger cannot be written.
+    pub waiting_events: usize,
+    /// Observations thrown away while the ledger could not be written.
+    pub lost_observations: u64,
+}
+
+/// State and live figures, shared with readers. Locks are held for one look or one event, never across an await.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    pub state: RwLock<State>,
+    pub live: RwLock<Live>,
+}
+
+/// A clonable handle on the running engine.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    pub(crate) messages: mpsc::Sender<Message>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) register: Arc<Register>,
+    pub(crate) changed: watch::Receiver<u64>,
+    pub(crate) reader: Reader,
+}
+
+impl Handle {
+    /// Carries out a command and waits until it is in the ledger.
+    ///
+    /// # Errors
+    /// Why it did not happen.
+    pub async fn command(&self, actor: Actor, command: Command) -> Result<Outcome, CommandError> {
+        let (reply, answer) = oneshot::channel();
+        let message = Message::Command { actor, command: Box::new(command), reply };
+        self.messages.send(message).await.map_err(|_| CommandError::Stopped)?;
+        answer.await.map_err(|_| CommandError::Stopped)?
+    }
+
+    /// Asks whether flows may be collected, and records the standing measure. Called before the collector starts.
+    ///
+    /// # Errors
+    /// [`CommandError::Denied`] with what is missing.
+    pub async fn start_collection(&self) -> Result<MeasureId, CommandError> {
+        let (reply, answer) = oneshot::channel();
+        self.messages.send(Message::StartCollection { reply }).await.map_err(|_| CommandError::Stopped)?;
+        answer.await.map_err(|_| CommandError::Stopped)?
+    }
+
+    /// Records what became of a notice on one channel.
+    ///
+    /// # Errors
+    /// When the engine has stopped.
+    pub async fn alert_result(
+        &self,
+        alert: AlertId,
+        channel: String,
+        result: Result<u32, String>,
+    ) -> Result<(), CommandError> {
+        self.messages.send(Message::AlertResult { alert, channel, result }).await.map_err(|_| CommandError::Stopped)
+    }
+
+    /// Looks at the state; `look` must be short and must not call back into the engine.
+    pub fn with_state<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+        look(&self.shared.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The live figures.
+    pub fn live(&self) -> Live {
+        self.shared.live.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Customers and networks.
+    pub fn register(&self) -> &Register {
+        &self.register
+    }
+
+    /// The place of the last event, and a way to wait for the next one.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.clone()
+    }
+
+    /// Reads events.
+    pub fn events(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// Stops the engine after what it is doing; routers keep what is in force.
+    pub async fn stop(&self) {
+        // Already stopped is as good.
+        let _ = self.messages.send(Message::Stop).await;
+    }
+}
