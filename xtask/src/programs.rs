@@ -38,6 +38,7 @@ pub const PROGRAMS: &[Program] = &[
     program("nft", "nftables", Wanted::Tests, "reads the nftables rules that are written"),
     program("python3", "python3", Wanted::Tests, "an independent reader of mail"),
     program("aiosmtpd", "python3-aiosmtpd", Wanted::Tests, "a real mail server"),
+    program("openssl", "openssl", Wanted::Tests, "makes the certificate that the mail test must trust or refuse"),
     program("fastnetmon", "fastnetmon", Wanted::Bench, "the collector and detector to compare with"),
 ];
 
