@@ -4,3 +4,5 @@
 mod captures;
 #[cfg(test)]
 mod common;
+#[cfg(test)]
+mod encode;
