@@ -1,0 +1,93 @@
+//! A flow seen by two routers counts once: at the border of the network, on the way in.
+//!
+//! A packet that crosses a network is metered at every router on its way. Interfaces have roles: those in
+//! [`ExporterRole::boundary`] lead to peers, transits and exchanges. A flow counts where it entered or left by such an
+//! interface; an exporter without named interfaces is taken to be all border. Where a router meters both sides, only
+//! the ingress side counts.
+
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use suimon_base::flow::{FlowRecord, Metered, present};
+
+/// What is known of one exporter beforehand.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ExporterRole {
+    /// Its address.
+    pub address: IpAddr,
+    /// One in this many packets is sampled; used only where the exporter itself does not say.
+    #[serde(default)]
+    pub sampling: Option<u32>,
+    /// SNMP indices of interfaces that lead out of the network; empty means all.
+    #[serde(default)]
+    pub boundary: Vec<u32>,
+}
+
+/// Decides flow by flow.
+#[derive(Debug, Default)]
+pub struct Boundary {
+    roles: HashMap<IpAddr, Vec<u32>>,
+    /// Exporters that have sent ingress-metered flows: their egress-metered ones are second sights.
+    ingress_seen: HashMap<IpAddr, bool>,
+}
+
+impl Boundary {
+    /// From the configured roles.
+    pub fn new(exporters: &[ExporterRole]) -> Self {
+        let roles = exporters.iter().filter(|e| !e.boundary.is_empty());
+        Boundary { roles: roles.map(|e| (e.address, e.boundary.clone())).collect(), ingress_seen: HashMap::new() }
+    }
+
+    /// Whether this flow counts. Dropped flows have no output interface and count at the interface they came in by.
+    pub fn counts(&mut self, exporter: IpAddr, flow: &FlowRecord) -> bool {
+        if flow.metered != Metered::Unknown {
+            let seen = self.ingress_seen.entry(exporter).or_insert(false);
+            *seen |= flow.metered == Metered::Ingress;
+            if flow.metered == Metered::Egress && *seen {
+                return false;
+            }
+        }
+        match self.roles.get(&exporter) {
+            None => true,
+            // An exporter that does not tell interfaces cannot be judged by them; better twice than not at all.
+            Some(_) if !flow.has(present::IFS) => true,
+            Some(border) => border.contains(&flow.in_if) || border.contains(&flow.out_if),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flow(in_if: u32, out_if: u32, metered: Metered) -> FlowRecord {
+        FlowRecord { in_if, out_if, metered, present: present::IFS, ..FlowRecord::default() }
+    }
+
+    /// Border router A: 1 is transit, 2 the core. Border router B: 5 is a peer, 6 the core, 7 a customer.
+    #[test]
+    fn a_packet_over_two_routers_counts_once() {
+        let a: IpAddr = "192.0.2.1".parse().unwrap();
+        let b: IpAddr = "192.0.2.2".parse().unwrap();
+        let role = |address, boundary: &[u32]| ExporterRole { address, sampling: None, boundary: boundary.to_vec() };
+        let mut boundary = Boundary::new(&[role(a, &[1]), role(b, &[5])]);
+        let mut count = |hops: &[(IpAddr, u32, u32)]| {
+            hops.iter().filter(|(r, i, o)| boundary.counts(*r, &flow(*i, *o, Metered::Unknown))).count()
+        };
+        assert_eq!(count(&[(a, 1, 2), (b, 6, 7)]), 1, "from transit to a customer");
+        assert_eq!(count(&[(b, 7, 6), (a, 2, 1)]), 1, "from a customer to transit");
+        assert_eq!(count(&[(a, 1, 0)]), 1, "dropped at the border");
+        assert_eq!(count(&[(b, 7, 7)]), 0, "between customers: never crosses the border");
+    }
+
+    #[test]
+    fn both_sides_of_one_router_count_once() {
+        let r: IpAddr = "192.0.2.1".parse().unwrap();
+        let mut boundary = Boundary::new(&[]);
+        assert!(boundary.counts(r, &flow(1, 2, Metered::Ingress)));
+        assert!(!boundary.counts(r, &flow(1, 2, Metered::Egress)));
+        let egress_only: IpAddr = "192.0.2.9".parse().unwrap();
+        assert!(boundary.counts(egress_only, &flow(1, 2, Metered::Egress)));
+    }
+}
