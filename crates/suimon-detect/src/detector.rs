@@ -1,0 +1,668 @@
+//! Counting: from a flow record to the counters of every target it touches.
+
+use crate::attacks::Running;
+use crate::config::{Config, ConfigError};
+use crate::entity::{Entity, Kind, NONE, Recent};
+use crate::nets::Nets;
+use crate::rules::Book;
+use crate::sample::{BUSY, Sample, Seen, hash, mix};
+use crate::slot::{FIXED, Scale, Standing};
+use crate::vectors::VectorTable;
+use crate::wheel::{Long, Wheel};
+use foldhash::fast::FixedState;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use suimon_base::attack::{Attack, AttackChange, Direction};
+use suimon_base::flow::{ExporterKey, FlowBatch, FlowRecord, SamplingSource};
+use suimon_base::{Timestamp, Vector};
+
+/// Most exporters told apart in evidence; further ones are named as the last.
+const MAX_EXPORTERS: usize = 4_096;
+
+/// What a detector has counted since it was made. Nothing that is refused is lost silently.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Flow records seen.
+    pub flows: u64,
+    /// Records that touch no network.
+    pub outside: u64,
+    /// Addresses tracked now, directions counted apart.
+    pub hosts: u64,
+    /// Covering prefixes tracked now, directions counted apart.
+    pub covers: u64,
+    /// Addresses forgotten after a time without traffic.
+    pub hosts_evicted: u64,
+    /// Records of addresses beyond `max_hosts` or `max_hosts_per_cover`; they count for the prefixes only.
+    pub hosts_refused: u64,
+    /// Records whose covering prefix is beyond `max_covers`; they count for the address and the customer only.
+    pub covers_refused: u64,
+    /// Records longer than a window, spread over their duration.
+    pub long_flows: u64,
+    /// Long flows being spread now.
+    pub long_running: u64,
+    /// Long flows beyond `max_long_flows`; one window's share of them was counted.
+    pub long_refused: u64,
+    /// Records of a vector beyond the ten of one target; they count for its total only.
+    pub vectors_refused: u64,
+    /// Times a target should have had a sample but `max_samples` were taken.
+    pub samples_refused: u64,
+    /// Times an attack was not reported because `max_attacks` were running.
+    pub attacks_refused: u64,
+}
+
+/// Flow records in, attacks out. See the crate's documentation.
+pub struct Detector {
+    pub(crate) config: Config,
+    pub(crate) seed: u64,
+    pub(crate) table: VectorTable,
+    pub(crate) book: Book,
+    pub(crate) scale: Scale,
+    nets: Nets,
+    /// For each network the nearest one at or above it with a customer.
+    customer_net: Vec<u32>,
+    pub(crate) entities: Vec<Entity>,
+    free: Vec<u32>,
+    v4: [HashMap<u32, u32, FixedState>; 2],
+    v6: [HashMap<u128, u32, FixedState>; 2],
+    covers: [HashMap<IpNet, u32, FixedState>; 2],
+    customers: [HashMap<IpNet, u32, FixedState>; 2],
+    pub(crate) samples: Vec<Option<Sample>>,
+    pub(crate) hot: Vec<u32>,
+    pub(crate) wheel: Wheel,
+    pub(crate) running: Vec<Running>,
+    pub(crate) serial: u64,
+    pub(crate) out: Vec<AttackChange>,
+    pub(crate) exporters: Vec<ExporterKey>,
+    pub(crate) counters: Counters,
+    /// Number of the first bucket since the epoch; unset before the first input.
+    pub(crate) base: Option<i64>,
+    /// The open bucket, from [`FIRST_BUCKET`].
+    pub(crate) bucket: u32,
+    pub(crate) now: Timestamp,
+    random: u64,
+    sweep: usize,
+}
+
+/// Number of the first bucket; above 0 so that "none yet" and "before" have room.
+const FIRST_BUCKET: u32 = 16;
+
+/// One flow as counted.
+struct Item {
+    vector: u8,
+    bytes: u64,
+    packets: u64,
+    flows: u32,
+    samples: u32,
+    /// Standing rate and the buckets it stands for, of a flow longer than the window.
+    long: Option<(Standing, u32)>,
+}
+
+pub(crate) fn side(direction: Direction) -> usize {
+    usize::from(direction == Direction::Out)
+}
+
+/// The covering /24 or /48.
+fn cover_of(a: IpAddr) -> IpNet {
+    match a {
+        IpAddr::V4(a) => IpNet::V4(Ipv4Net::new_assert(a, 24).trunc()),
+        IpAddr::V6(a) => IpNet::V6(Ipv6Net::new_assert(a, 48).trunc()),
+    }
+}
+
+impl std::fmt::Debug for Detector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Detector").field("counters", &self.counters).finish_non_exhaustive()
+    }
+}
+
+impl Detector {
+    /// A detector. `seed` keys its hash tables and samples: draw it at random in service, fix it to replay.
+    ///
+    /// # Errors
+    /// The first setting that cannot work.
+    pub fn new(config: Config, seed: u64) -> Result<Self, ConfigError> {
+        config.check()?;
+        let state = |n: u64| FixedState::with_seed(mix(seed ^ n));
+        let mut detector = Detector {
+            seed,
+            table: VectorTable::built_in()?,
+            book: Book::default(),
+            scale: scale(&config),
+            nets: Nets::default(),
+            customer_net: Vec::new(),
+            entities: Vec::new(),
+            free: Vec::new(),
+            v4: [0, 1].map(|i| HashMap::with_hasher(state(i))),
+            v6: [2, 3].map(|i| HashMap::with_hasher(state(i))),
+            covers: [4, 5].map(|i| HashMap::with_hasher(state(i))),
+            customers: [6, 7].map(|i| HashMap::with_hasher(state(i))),
+            samples: Vec::new(),
+            hot: Vec::new(),
+            wheel: wheel(&config),
+            running: Vec::new(),
+            serial: 0,
+            out: Vec::new(),
+            exporters: Vec::new(),
+            counters: Counters::default(),
+            base: None,
+            bucket: FIRST_BUCKET,
+            now: Timestamp::ZERO,
+            random: mix(seed),
+            sweep: 0,
+            config: Config::default(),
+        };
+        detector.adopt(config)?;
+        Ok(detector)
+    }
+
+    /// Takes new settings; running attacks, counters of addresses and normal rates are kept. Where the length of a
+    /// bucket changes the last second of counters and the long flows are forgotten.
+    ///
+    /// # Errors
+    /// The first setting that cannot work; the old ones stay then.
+    pub fn reconfigure(&mut self, config: Config) -> Result<(), ConfigError> {
+        config.check()?;
+        let old = (self.config.bucket_ms, self.config.long_flow_ms);
+        if old != (config.bucket_ms, config.long_flow_ms) {
+            let bucket_changed = old.0 != config.bucket_ms;
+            for long in self.wheel.drain() {
+                self.end_long(&long);
+            }
+            self.wheel = wheel(&config);
+            for e in &mut self.entities {
+                e.longs = 0;
+                for s in &mut e.slots {
+                    s.standing = Standing::default();
+                    if bucket_changed {
+                        s.clear();
+                    }
+                }
+            }
+            if bucket_changed {
+                // Buckets keep counting up; only their length and so their origin changes.
+                self.base = self.base.map(|_| bucket_number(self.now, config.bucket_ms) - i64::from(self.bucket));
+            }
+        }
+        self.adopt(config)
+    }
+
+    fn adopt(&mut self, config: Config) -> Result<(), ConfigError> {
+        let prefixes: Vec<IpNet> = config.networks.iter().map(|n| n.prefix).collect();
+        self.book = Book::new(&config)?;
+        self.nets = Nets::new(&prefixes);
+        self.customer_net = nearest_customers(&config);
+        self.scale = scale(&config);
+        self.config = config;
+        for at in 0..self.entities.len() {
+            self.reassign(at);
+        }
+        Ok(())
+    }
+
+    /// Rules and parents of an existing target under new settings.
+    fn reassign(&mut self, at: usize) {
+        let (target, kind, direction) = {
+            let e = &self.entities[at];
+            (e.target, e.kind, e.direction)
+        };
+        let net = self.nets.find(target.addr());
+        let rules = match kind {
+            Kind::Host => net.map_or(0, |n| self.book.host(n)),
+            Kind::Cover => self.book.cover(target),
+            Kind::Customer => {
+                let own = self.config.networks.iter().position(|n| n.prefix == target);
+                own.and_then(|n| u32::try_from(n).ok()).map_or(0, |n| self.book.customer(n))
+            }
+        };
+        let customer = match (kind, net) {
+            (Kind::Host, Some(net)) => self.customer(net, direction),
+            _ => NONE,
+        };
+        let orphan = kind == Kind::Host && self.entities[at].live && self.entities[at].cover == NONE;
+        let cover =
+            if orphan && net.is_some() { self.cover(cover_of(target.addr()), direction, customer) } else { NONE };
+        if let Some(c) = self.entities.get_mut(cover as usize) {
+            c.hosts += 1;
+        }
+        let e = &mut self.entities[at];
+        e.rules = rules;
+        e.customer = customer;
+        if cover != NONE {
+            e.cover = cover;
+        }
+    }
+
+    /// Counts one flow. `now` is when it was received; a `now` before an earlier one counts as that one.
+    pub fn flow(&mut self, exporter: &ExporterKey, now: Timestamp, flow: &FlowRecord) {
+        self.advance(now);
+        self.counters.flows += 1;
+        let dst = self.nets.find(flow.dst);
+        let src = self.nets.find(flow.src);
+        if dst.is_none() && src.is_none() {
+            self.counters.outside += 1;
+            return;
+        }
+        let item = self.item(flow);
+        if let Some(net) = dst {
+            self.count(Direction::In, flow.dst, net, exporter, flow, &item);
+        }
+        if let Some(net) = src {
+            self.count(Direction::Out, flow.src, net, exporter, flow, &item);
+        }
+    }
+
+    /// Counts the flows of a batch at its time of receipt.
+    pub fn batch(&mut self, batch: &FlowBatch) {
+        for flow in &batch.records {
+            self.flow(&batch.exporter, batch.received, flow);
+        }
+    }
+
+    fn item(&mut self, flow: &FlowRecord) -> Item {
+        let rate = flow.sampling.rate.max(1);
+        // One sampled SYN stands for `rate` connections; of other sampled packets nobody knows how many flows they are.
+        let flows = if flow.proto == 6 && flow.tcp_flags & 0x02 != 0 { rate } else { 1 };
+        let (bytes, packets) = (flow.bytes_estimated(), flow.packets_estimated());
+        let mut item = Item {
+            vector: self.table.index(flow),
+            bytes,
+            packets,
+            flows,
+            samples: u32::try_from(flow.packets).unwrap_or(u32::MAX),
+            long: None,
+        };
+        let duration = flow.duration_ms() as u64;
+        if duration <= self.config.window_ms {
+            return item;
+        }
+        let a_second = |x: u64| {
+            let fixed = u128::from(x) * u128::from(FIXED) * 1_000 / u128::from(duration);
+            u64::try_from(fixed).unwrap_or(u64::MAX)
+        };
+        self.counters.long_flows += 1;
+        if self.wheel.has_room() {
+            let ms = duration.min(self.config.long_flow_ms);
+            let buckets = u32::try_from(ms.div_ceil(self.config.bucket_ms)).unwrap_or(u32::MAX);
+            let standing = Standing {
+                bytes: a_second(bytes),
+                packets: a_second(packets),
+                flows: a_second(u64::from(flows)),
+                samples: a_second(flow.packets),
+            };
+            item.long = Some((standing, buckets.clamp(1, self.wheel.reach())));
+        } else {
+            self.counters.long_refused += 1;
+            let share = |x: u64| (u128::from(x) * u128::from(self.config.window_ms) / u128::from(duration)) as u64;
+            item.bytes = share(bytes);
+            item.packets = share(packets);
+            item.samples = u32::try_from(share(flow.packets)).unwrap_or(u32::MAX);
+        }
+        item
+    }
+
+    fn count(
+        &mut self,
+        direction: Direction,
+        addr: IpAddr,
+        net: u32,
+        exporter: &ExporterKey,
+        flow: &FlowRecord,
+        item: &Item,
+    ) {
+        let known = match addr {
+            IpAddr::V4(a) => self.v4[side(direction)].get(&u32::from(a)).copied(),
+            IpAddr::V6(a) => self.v6[side(direction)].get(&u128::from(a)).copied(),
+        };
+        let (host, cover, customer) = match known {
+            Some(h) => {
+                let e = &self.entities[h as usize];
+                (h, e.cover, e.customer)
+            }
+            None => self.meet(direction, addr, net),
+        };
+        if host == NONE {
+            self.counters.hosts_refused += 1;
+        }
+        for at in [host, cover, customer] {
+            if at != NONE {
+                self.add(at, exporter, flow, item);
+            }
+        }
+        if let Some((rate, buckets)) = item.long {
+            let generation = self.entities.get(host as usize).map_or(0, |e| e.generation);
+            let long = Long { entity: host, generation, cover, customer, vector: item.vector, rate };
+            self.wheel.add(self.bucket + buckets, long);
+        }
+    }
+
+    /// Counts for one target.
+    fn add(&mut self, at: u32, exporter: &ExporterKey, flow: &FlowRecord, item: &Item) {
+        let bucket = self.bucket;
+        let e = &mut self.entities[at as usize];
+        if e.touched != bucket {
+            e.touched = bucket;
+            e.busy = 0;
+        }
+        e.busy = e.busy.saturating_add(1);
+        if flow.sampling.rate > e.sampling {
+            e.sampling = flow.sampling.rate;
+        }
+        e.assumed |= flow.sampling.source == SamplingSource::Assumed;
+        let frozen = e.attacked;
+        let (slot, refused) = e.slot(item.vector, bucket);
+        let trip = &self.book.rules[e.rules as usize].trips[usize::from(item.vector)];
+        let slot = &mut e.slots[slot];
+        let close = if let Some((rate, _)) = &item.long {
+            slot.standing.add(rate);
+            // Opening the bucket keeps the slow average in step.
+            slot.open(bucket, &self.scale, frozen);
+            e.longs += 1;
+            slot.standing.bytes >= trip.standing_bytes || slot.standing.packets >= trip.standing_packets
+        } else {
+            let cell = slot.open(bucket, &self.scale, frozen);
+            cell.bytes = cell.bytes.saturating_add(item.bytes);
+            cell.packets = cell.packets.saturating_add(item.packets);
+            cell.flows = cell.flows.saturating_add(item.flows);
+            cell.samples = cell.samples.saturating_add(item.samples);
+            cell.bytes >= trip.bytes || cell.packets >= trip.packets || cell.flows >= trip.flows
+        };
+        self.counters.vectors_refused += u64::from(refused);
+        let e = &mut self.entities[at as usize];
+        if close {
+            e.hot_until = bucket + self.scale.window;
+            if !e.hot {
+                e.hot = true;
+                self.hot.push(at);
+            }
+        }
+        let wants_sample = e.sample == NONE && (close || (e.kind == Kind::Host && e.busy >= BUSY));
+        let history = e.kind == Kind::Host && !e.attacked;
+        if wants_sample || e.sample != NONE || history {
+            self.remember(at, exporter, flow, item, wants_sample, history);
+        }
+    }
+
+    fn remember(
+        &mut self,
+        at: u32,
+        exporter: &ExporterKey,
+        flow: &FlowRecord,
+        item: &Item,
+        wants: bool,
+        history: bool,
+    ) {
+        let e = &self.entities[at as usize];
+        let peer = if e.direction == Direction::In { flow.src } else { flow.dst };
+        if history {
+            self.random = mix(self.random);
+            let keep = e.busy == 1 || (self.random >> 32) * u64::from(e.busy) >> 32 == 0;
+            if keep {
+                let seen = self.seen(0, flow, item, peer);
+                let bucket = self.bucket;
+                if let Some(h) = self.entities[at as usize].history.as_mut() {
+                    h.put(Recent::new(bucket, &seen));
+                }
+            }
+        }
+        if wants {
+            self.attach(at);
+        }
+        let sample = self.entities[at as usize].sample;
+        if sample != NONE {
+            let exporter = self.exporter(exporter);
+            let seen = self.seen(exporter, flow, item, peer);
+            let second = self.bucket / self.scale.second;
+            if let Some(Some(s)) = self.samples.get_mut(sample as usize) {
+                s.offer(second, &seen);
+            }
+        }
+    }
+
+    fn seen(&self, exporter: u16, flow: &FlowRecord, item: &Item, peer: IpAddr) -> Seen {
+        let (packets, flows) = match &item.long {
+            // What a second of the long flow holds, as for a short one.
+            Some((r, _)) => (r.packets as f32 / FIXED as f32, r.flows as f32 / FIXED as f32),
+            None => (item.packets as f32, item.flows as f32),
+        };
+        Seen {
+            src: peer,
+            packets,
+            flows,
+            in_if: flow.in_if,
+            exporter,
+            len: u16::try_from(flow.bytes.checked_div(flow.packets).unwrap_or(0)).unwrap_or(u16::MAX),
+            src_port: flow.src_port,
+            dst_port: flow.dst_port,
+            proto: flow.proto,
+            flags: flow.tcp_flags,
+            vector: item.vector,
+            fragment: flow.fragment,
+            known: true,
+            peer: hash(peer, self.seed) as u32,
+        }
+    }
+
+    fn exporter(&mut self, key: &ExporterKey) -> u16 {
+        let at = self.exporters.iter().position(|k| k == key).unwrap_or_else(|| {
+            if self.exporters.len() < MAX_EXPORTERS {
+                self.exporters.push(*key);
+            }
+            self.exporters.len() - 1
+        });
+        u16::try_from(at).unwrap_or(u16::MAX)
+    }
+
+    /// Gives a target a sample, if one is free.
+    pub(crate) fn attach(&mut self, at: u32) {
+        if self.entities[at as usize].sample != NONE {
+            return;
+        }
+        let fresh = Some(Sample::new(at, self.seed));
+        let place = match self.samples.iter().position(Option::is_none) {
+            Some(i) => {
+                self.samples[i] = fresh;
+                i
+            }
+            None if self.samples.len() < self.config.limits.max_samples => {
+                self.samples.push(fresh);
+                self.samples.len() - 1
+            }
+            None => {
+                self.counters.samples_refused += 1;
+                return;
+            }
+        };
+        self.entities[at as usize].sample = u32::try_from(place).unwrap_or(NONE);
+    }
+
+    /// The target and its parents for an address met for the first time.
+    fn meet(&mut self, direction: Direction, addr: IpAddr, net: u32) -> (u32, u32, u32) {
+        let customer = self.customer(net, direction);
+        let cover = self.cover(cover_of(addr), direction, customer);
+        let limits = self.config.limits;
+        let crowded = cover != NONE && self.entities[cover as usize].hosts >= limits.max_hosts_per_cover;
+        if crowded || self.counters.hosts as usize >= limits.max_hosts {
+            return (NONE, cover, customer);
+        }
+        let mut e = Entity::new(IpNet::from(addr), direction, Kind::Host, self.book.host(net), self.bucket);
+        (e.cover, e.customer) = (cover, customer);
+        let at = self.put(e);
+        match addr {
+            IpAddr::V4(a) => self.v4[side(direction)].insert(a.into(), at),
+            IpAddr::V6(a) => self.v6[side(direction)].insert(a.into(), at),
+        };
+        self.counters.hosts += 1;
+        if cover != NONE {
+            self.entities[cover as usize].hosts += 1;
+        }
+        (at, cover, customer)
+    }
+
+    fn cover(&mut self, prefix: IpNet, direction: Direction, customer: u32) -> u32 {
+        if let Some(at) = self.covers[side(direction)].get(&prefix) {
+            return *at;
+        }
+        // A customer's prefix of the same length says it all.
+        if self.entities.get(customer as usize).is_some_and(|e| e.target == prefix) {
+            return NONE;
+        }
+        if self.counters.covers as usize >= self.config.limits.max_covers {
+            self.counters.covers_refused += 1;
+            return NONE;
+        }
+        let rules = self.book.cover(prefix);
+        let at = self.put(Entity::new(prefix, direction, Kind::Cover, rules, self.bucket));
+        self.covers[side(direction)].insert(prefix, at);
+        self.counters.covers += 1;
+        at
+    }
+
+    fn customer(&mut self, net: u32, direction: Direction) -> u32 {
+        let owner = self.customer_net.get(net as usize).copied().unwrap_or(NONE);
+        let Some(network) = self.config.networks.get(owner as usize) else { return NONE };
+        // A customer's single address is watched as an address.
+        if network.prefix.prefix_len() == network.prefix.max_prefix_len() {
+            return NONE;
+        }
+        let prefix = network.prefix;
+        if let Some(at) = self.customers[side(direction)].get(&prefix) {
+            return *at;
+        }
+        let rules = self.book.customer(owner);
+        let at = self.put(Entity::new(prefix, direction, Kind::Customer, rules, self.bucket));
+        self.customers[side(direction)].insert(prefix, at);
+        at
+    }
+
+    fn put(&mut self, mut e: Entity) -> u32 {
+        if let Some(at) = self.free.pop() {
+            let old = &mut self.entities[at as usize];
+            e.generation = old.generation + 1;
+            *old = e;
+            return at;
+        }
+        self.entities.push(e);
+        u32::try_from(self.entities.len() - 1).unwrap_or(NONE)
+    }
+
+    /// The entity of exactly this prefix.
+    pub(crate) fn entity(&self, target: IpNet, direction: Direction) -> Option<u32> {
+        let s = side(direction);
+        let host = match target {
+            IpNet::V4(n) if n.prefix_len() == 32 => self.v4[s].get(&u32::from(n.addr())),
+            IpNet::V6(n) if n.prefix_len() == 128 => self.v6[s].get(&u128::from(n.addr())),
+            _ => None,
+        };
+        host.or_else(|| self.customers[s].get(&target)).or_else(|| self.covers[s].get(&target)).copied()
+    }
+
+    /// Forgets addresses without traffic, a part of the table at each bucket.
+    pub(crate) fn sweep(&mut self) {
+        let pressed = self.counters.hosts as usize * 10 >= self.config.limits.max_hosts * 9;
+        // Under pressure ten seconds of silence are enough.
+        let idle_ms = if pressed { self.config.idle_ms.min(10_000) } else { self.config.idle_ms };
+        let idle = u32::try_from(idle_ms / self.config.bucket_ms).unwrap_or(u32::MAX).max(self.scale.window + 1);
+        let n = self.entities.len();
+        // Once around in about ten seconds.
+        let part = n.div_ceil((self.scale.per_second * 10.0) as usize).max(64).min(n);
+        for _ in 0..part {
+            self.sweep = if self.sweep + 1 >= n { 0 } else { self.sweep + 1 };
+            let at = self.sweep;
+            let e = &self.entities[at];
+            let quiet = e.live && !e.attacked && !e.hot && e.longs == 0 && self.bucket.saturating_sub(e.touched) > idle;
+            if quiet && (e.kind == Kind::Host || (e.kind == Kind::Cover && e.hosts == 0)) {
+                self.forget(at);
+            }
+        }
+    }
+
+    fn forget(&mut self, at: usize) {
+        let e = &mut self.entities[at];
+        e.live = false;
+        e.slots = Vec::new();
+        e.history = None;
+        let (sample, target, s, kind, cover) = (e.sample, e.target, side(e.direction), e.kind, e.cover);
+        e.sample = NONE;
+        if let Some(place) = self.samples.get_mut(sample as usize) {
+            *place = None;
+        }
+        if kind == Kind::Cover {
+            self.covers[s].remove(&target);
+            self.counters.covers -= 1;
+        } else {
+            match target.addr() {
+                IpAddr::V4(a) => self.v4[s].remove(&u32::from(a)),
+                IpAddr::V6(a) => self.v6[s].remove(&u128::from(a)),
+            };
+            self.counters.hosts -= 1;
+            self.counters.hosts_evicted += 1;
+            if let Some(c) = self.entities.get_mut(cover as usize) {
+                c.hosts = c.hosts.saturating_sub(1);
+            }
+        }
+        self.free.push(u32::try_from(at).unwrap_or(NONE));
+    }
+
+    /// Takes a long flow's rate back from everything it was added to.
+    pub(crate) fn end_long(&mut self, long: &Long) {
+        for at in [long.entity, long.cover, long.customer] {
+            let Some(e) = self.entities.get_mut(at as usize) else { continue };
+            if at == long.entity && e.generation != long.generation {
+                continue;
+            }
+            e.longs = e.longs.saturating_sub(1);
+            let (bucket, scale, frozen) = (self.bucket, self.scale, e.attacked);
+            if let Some(slot) = e.find(long.vector) {
+                // Buckets before this one leave the ring with the rate that stood then.
+                slot.move_to(bucket, &scale, frozen);
+                slot.standing.take(&long.rate);
+            }
+        }
+    }
+
+    /// Attacks that last, in the order they began.
+    pub fn running(&self) -> Vec<Attack> {
+        self.running.iter().map(|r| r.told.clone()).collect()
+    }
+
+    /// What has been counted.
+    pub fn counters(&self) -> Counters {
+        Counters { long_running: self.wheel.len() as u64, ..self.counters }
+    }
+
+    /// The vector a flow is counted under.
+    pub fn classify(&self, flow: &FlowRecord) -> Vector {
+        self.table.classify(flow)
+    }
+}
+
+fn scale(config: &Config) -> Scale {
+    let whole = |x: u64| u32::try_from(x).unwrap_or(1).max(1);
+    Scale {
+        per_second: 1_000.0 / config.bucket_ms as f64,
+        window: whole(config.window_ms / config.bucket_ms),
+        second: whole(1_000 / config.bucket_ms),
+        alpha: (config.bucket_ms as f64 / config.baseline_ms as f64).min(1.0),
+    }
+}
+
+fn wheel(config: &Config) -> Wheel {
+    let buckets = usize::try_from(config.long_flow_ms.div_ceil(config.bucket_ms)).unwrap_or(usize::MAX);
+    Wheel::new(buckets, config.limits.max_long_flows)
+}
+
+/// Number of the bucket since the epoch.
+pub(crate) fn bucket_number(t: Timestamp, bucket_ms: u64) -> i64 {
+    t.as_millis().div_euclid(i64::try_from(bucket_ms).unwrap_or(i64::MAX).max(1))
+}
+
+fn nearest_customers(config: &Config) -> Vec<u32> {
+    let owned: HashMap<IpNet, u32> =
+        config.networks.iter().zip(0u32..).filter(|(n, _)| n.customer.is_some()).map(|(n, i)| (n.prefix, i)).collect();
+    let owner = |p: IpNet| {
+        let above = std::iter::successors(Some(p), |p| p.supernet());
+        above.filter_map(|p| owned.get(&p).copied()).next().unwrap_or(NONE)
+    };
+    config.networks.iter().map(|n| owner(n.prefix)).collect()
+}

@@ -1,0 +1,204 @@
+//! One target: an address, a covering prefix or a customer's prefix, in one direction.
+
+use crate::sample::Seen;
+use crate::slot::{Rate, Scale, Slot};
+use crate::vectors::TOTAL;
+use ipnet::IpNet;
+use std::net::{IpAddr, Ipv4Addr};
+use suimon_base::Direction;
+use suimon_base::flow::Fragment;
+
+/// Vectors counted apart for one target; further ones are counted together under [`TOTAL`].
+pub(crate) const MAX_SLOTS: usize = 10;
+/// Records a host's short history keeps: one a bucket, so at least 6.4 s at 200 ms.
+pub(crate) const HISTORY: usize = 32;
+/// No such entity, sample or parent.
+pub(crate) const NONE: u32 = u32::MAX;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Host,
+    Customer,
+    Cover,
+}
+
+/// A record of a host's short history, 24 octets.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Recent {
+    pub bucket: u32,
+    packets: f32,
+    peer: u32,
+    len: u16,
+    src_port: u16,
+    dst_port: u16,
+    proto: u8,
+    flags: u8,
+    vector: u8,
+    fragment: Fragment,
+}
+
+impl Recent {
+    pub(crate) fn new(bucket: u32, s: &Seen) -> Self {
+        Recent {
+            bucket,
+            packets: s.packets,
+            peer: s.peer,
+            len: s.len,
+            src_port: s.src_port,
+            dst_port: s.dst_port,
+            proto: s.proto,
+            flags: s.flags,
+            vector: s.vector,
+            fragment: s.fragment,
+        }
+    }
+    pub(crate) fn seen(&self) -> Seen {
+        Seen {
+            src: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            packets: self.packets,
+            flows: 1.0,
+            in_if: 0,
+            exporter: 0,
+            len: self.len,
+            src_port: self.src_port,
+            dst_port: self.dst_port,
+            proto: self.proto,
+            flags: self.flags,
+            vector: self.vector,
+            fragment: self.fragment,
+            known: false,
+            peer: self.peer,
+        }
+    }
+}
+
+/// A host's short history.
+#[derive(Clone)]
+pub(crate) struct History {
+    at: usize,
+    ring: [Recent; HISTORY],
+}
+
+impl History {
+    pub(crate) fn new() -> Self {
+        History { at: 0, ring: [Recent::default(); HISTORY] }
+    }
+    /// The first record of a bucket moves on, a later one may take its place.
+    pub(crate) fn put(&mut self, recent: Recent) {
+        if self.ring[self.at].bucket != recent.bucket {
+            self.at = (self.at + 1) % HISTORY;
+        }
+        self.ring[self.at] = recent;
+    }
+    pub(crate) fn records(&self) -> impl Iterator<Item = &Recent> {
+        self.ring.iter().filter(|r| r.bucket != 0)
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Entity {
+    pub target: IpNet,
+    pub direction: Direction,
+    pub kind: Kind,
+    pub live: bool,
+    pub hot: bool,
+    pub attacked: bool,
+    /// Some exporter's sampling is only assumed.
+    pub assumed: bool,
+    /// Vectors of `slots`, in the same order.
+    index: [u8; MAX_SLOTS],
+    pub rules: u32,
+    pub cover: u32,
+    pub customer: u32,
+    /// Newest bucket with traffic.
+    pub touched: u32,
+    /// Records in that bucket.
+    pub busy: u32,
+    pub first: u32,
+    /// Buckets under attack, which the normal rate does not know.
+    pub frozen: u32,
+    pub hot_until: u32,
+    pub generation: u32,
+    pub sample: u32,
+    /// Largest one-in-N seen.
+    pub sampling: u32,
+    /// Hosts below a covering prefix.
+    pub hosts: u32,
+    /// Long flows being spread.
+    pub longs: u32,
+    pub slots: Vec<Slot>,
+    pub history: Option<Box<History>>,
+}
+
+impl Entity {
+    pub(crate) fn new(target: IpNet, direction: Direction, kind: Kind, rules: u32, bucket: u32) -> Self {
+        Entity {
+            target,
+            direction,
+            kind,
+            live: true,
+            hot: false,
+            attacked: false,
+            assumed: false,
+            index: [u8::MAX; MAX_SLOTS],
+            rules,
+            cover: NONE,
+            customer: NONE,
+            touched: bucket,
+            busy: 0,
+            first: bucket,
+            frozen: 0,
+            hot_until: 0,
+            generation: 0,
+            sample: NONE,
+            sampling: 1,
+            hosts: 0,
+            longs: 0,
+            slots: Vec::with_capacity(if kind == Kind::Host { 2 } else { MAX_SLOTS }),
+            history: (kind == Kind::Host).then(|| Box::new(History::new())),
+        }
+    }
+
+    /// Position of the vector's slot, made if there is room; else the common one. The flag says that it was refused.
+    pub(crate) fn slot(&mut self, vector: u8, bucket: u32) -> (usize, bool) {
+        if let Some(at) = self.index.iter().position(|v| *v == vector) {
+            return (at, false);
+        }
+        let n = self.slots.len();
+        let refused = n + 1 >= MAX_SLOTS && vector != TOTAL;
+        if refused {
+            let (at, _) = self.slot(TOTAL, bucket);
+            return (at, true);
+        }
+        self.index[n] = vector;
+        self.slots.push(Slot::new(vector, bucket));
+        (n, false)
+    }
+
+    /// The slot that counts the vector, if there is one.
+    pub(crate) fn find(&mut self, vector: u8) -> Option<&mut Slot> {
+        let at =
+            self.index.iter().position(|v| *v == vector).or_else(|| self.index.iter().position(|v| *v == TOTAL))?;
+        self.slots.get_mut(at)
+    }
+
+    /// Rates of each vector over the `count` buckets that end with `bucket`.
+    pub(crate) fn rates(&self, bucket: u32, count: u32, scale: &Scale) -> Vec<(u8, Rate)> {
+        self.slots.iter().map(|s| (s.vector, s.over(bucket, count, scale))).collect()
+    }
+
+    /// Share of the slow average that the time since the first flow has filled; 0 where nothing entered it.
+    pub(crate) fn history_weight(&self, bucket: u32, scale: &Scale) -> f64 {
+        let age = bucket.saturating_sub(self.first).saturating_sub(self.frozen + crate::slot::RING as u32);
+        1.0 - (1.0 - scale.alpha).powf(f64::from(age))
+    }
+}
+
+/// Sum over the vectors.
+pub(crate) fn total(rates: &[(u8, Rate)]) -> Rate {
+    let mut sum = Rate::default();
+    for (_, r) in rates {
+        sum.add(r);
+    }
+    sum
+}

@@ -1,0 +1,264 @@
+//! The vector table: what each kind of attack traffic looks like. Data, read from `vectors.toml`.
+
+use crate::config::ConfigError;
+use serde::Deserialize;
+use suimon_base::Vector;
+use suimon_base::flow::{FlowRecord, Fragment, present};
+use suimon_base::rule::TcpFlags;
+
+/// The committed table.
+pub const BUILT_IN: &str = include_str!("../vectors.toml");
+
+/// Every vector in the order of [`Vector`]; the position is its index inside the detector.
+pub(crate) const ALL: [Vector; COUNT] = [
+    Vector::Syn,
+    Vector::SynAck,
+    Vector::AckRst,
+    Vector::TcpOther,
+    Vector::DnsReflection,
+    Vector::NtpReflection,
+    Vector::SsdpReflection,
+    Vector::CldapReflection,
+    Vector::SnmpReflection,
+    Vector::MemcachedReflection,
+    Vector::ChargenReflection,
+    Vector::WsDiscoveryReflection,
+    Vector::ArmsReflection,
+    Vector::IkeReflection,
+    Vector::DvrReflection,
+    Vector::Fragments,
+    Vector::Icmp,
+    Vector::Gre,
+    Vector::UdpOther,
+    Vector::OtherProtocol,
+    Vector::Total,
+];
+/// Number of vectors, [`Vector::Total`] included.
+pub(crate) const COUNT: usize = 21;
+/// Index of [`Vector::Total`].
+pub(crate) const TOTAL: u8 = 20;
+/// Index of [`Vector::OtherProtocol`].
+const OTHER: u8 = 19;
+/// Format this program reads.
+const VERSION: u32 = 1;
+
+/// The vector with this index; [`Vector::Total`] for an index beyond the table.
+pub(crate) fn name(index: u8) -> Vector {
+    ALL.get(usize::from(index)).copied().unwrap_or(Vector::Total)
+}
+
+/// One row of the table. See the head of `vectors.toml` for the fields.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct VectorRow {
+    /// The vector a fitting flow is named.
+    pub vector: Vector,
+    /// IP protocols; empty is any.
+    #[serde(default)]
+    pub proto: Vec<u8>,
+    /// UDP source ports; empty is any.
+    #[serde(default)]
+    pub src_ports: Vec<u16>,
+    /// Condition on the union of a flow's TCP flags.
+    pub flags: Option<TcpFlags>,
+    /// TCP flags of one packet of the vector.
+    #[serde(rename = "match")]
+    pub match_flags: Option<TcpFlags>,
+    /// Only these fragments.
+    pub fragment: Option<Fragment>,
+    /// Smallest mean packet length in octets.
+    pub min_len: Option<u16>,
+    /// Largest mean packet length in octets.
+    pub max_len: Option<u16>,
+    /// Whether senders are real hosts answering forged requests.
+    #[serde(default)]
+    pub reflection: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    version: u32,
+    vectors: Vec<VectorRow>,
+}
+
+/// The table, compiled so that naming a flow costs a few look-ups.
+#[derive(Clone)]
+pub struct VectorTable {
+    rows: Vec<VectorRow>,
+    /// Rows to ask by protocol and, for UDP, by whether the source port has rows of its own.
+    by_proto: Vec<Vec<u8>>,
+    udp_port: Vec<u8>,
+    port_rows: Vec<Vec<u8>>,
+}
+
+impl std::fmt::Debug for VectorTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VectorTable").field("rows", &self.rows).finish_non_exhaustive()
+    }
+}
+
+impl VectorTable {
+    /// Reads a table in the form of `vectors.toml`.
+    ///
+    /// # Errors
+    /// The place and what is wrong there: TOML syntax, an unknown field or vector, an unknown version, too many rows.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let file: File = toml::from_str(text).map_err(|e| ConfigError::Vectors(e.to_string()))?;
+        if file.version != VERSION {
+            return Err(ConfigError::Vectors(format!("version {} is not {VERSION}", file.version)));
+        }
+        if file.vectors.len() > 200 {
+            return Err(ConfigError::Vectors(format!("{} rows; at most 200", file.vectors.len())));
+        }
+        Ok(Self::compile(file.vectors))
+    }
+
+    /// The committed table.
+    ///
+    /// # Errors
+    /// None in practice: a test reads the same text.
+    pub fn built_in() -> Result<Self, ConfigError> {
+        Self::parse(BUILT_IN)
+    }
+
+    fn compile(rows: Vec<VectorRow>) -> Self {
+        let fits = |r: &VectorRow, proto: u8| r.proto.is_empty() || r.proto.contains(&proto);
+        let index = |keep: &dyn Fn(&VectorRow) -> bool| -> Vec<u8> {
+            rows.iter().enumerate().filter(|(_, r)| keep(r)).filter_map(|(i, _)| u8::try_from(i).ok()).collect()
+        };
+        let by_proto = (0..=255u8).map(|p| index(&|r| fits(r, p) && (p != 17 || r.src_ports.is_empty()))).collect();
+        let mut udp_port = vec![0u8; 1 << 16];
+        let mut port_rows: Vec<Vec<u8>> = vec![Vec::new()];
+        let mut ports: Vec<u16> = rows.iter().flat_map(|r| r.src_ports.iter().copied()).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        for port in ports.into_iter().take(254) {
+            udp_port[usize::from(port)] = u8::try_from(port_rows.len()).unwrap_or(0);
+            port_rows.push(index(&|r| fits(r, 17) && (r.src_ports.is_empty() || r.src_ports.contains(&port))));
+        }
+        VectorTable { rows, by_proto, udp_port, port_rows }
+    }
+
+    /// The rows, in order.
+    pub fn rows(&self) -> &[VectorRow] {
+        &self.rows
+    }
+
+    /// The rows of one vector, in order.
+    pub(crate) fn rows_of(&self, vector: Vector) -> impl Iterator<Item = &VectorRow> {
+        self.rows.iter().filter(move |r| r.vector == vector)
+    }
+
+    /// Whether the vector's senders are reflectors.
+    pub fn is_reflection(&self, vector: Vector) -> bool {
+        self.rows_of(vector).any(|r| r.reflection)
+    }
+
+    /// Whether some row looks at this UDP source port.
+    pub(crate) fn names_port(&self, port: u16) -> bool {
+        self.udp_port[usize::from(port)] != 0
+    }
+
+    /// The vector of a flow.
+    pub fn classify(&self, flow: &FlowRecord) -> Vector {
+        name(self.index(flow))
+    }
+
+    pub(crate) fn index(&self, flow: &FlowRecord) -> u8 {
+        let candidates = if flow.proto == 17 && flow.fragment != Fragment::Later {
+            match self.udp_port[usize::from(flow.src_port)] {
+                0 => &self.by_proto[17],
+                n => &self.port_rows[usize::from(n)],
+            }
+        } else {
+            &self.by_proto[usize::from(flow.proto)]
+        };
+        let mean = flow.bytes.checked_div(flow.packets).unwrap_or(0);
+        for &at in candidates {
+            let row = &self.rows[usize::from(at)];
+            let flags = |t: TcpFlags| flow.has(present::TCP_FLAGS) && flow.tcp_flags & t.mask == t.value;
+            if row.fragment.is_none_or(|f| f == flow.fragment)
+                && row.flags.is_none_or(flags)
+                && row.min_len.is_none_or(|l| mean >= u64::from(l))
+                && row.max_len.is_none_or(|l| mean <= u64::from(l))
+            {
+                return row.vector as u8;
+            }
+        }
+        OTHER
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flow(proto: u8, src_port: u16, flags: u8, len: u64) -> FlowRecord {
+        FlowRecord {
+            proto,
+            src_port,
+            tcp_flags: flags,
+            bytes: len,
+            packets: 1,
+            present: present::TCP_FLAGS,
+            ..FlowRecord::default()
+        }
+    }
+
+    #[test]
+    fn indices_follow_the_enum() {
+        for (i, v) in ALL.iter().enumerate() {
+            assert_eq!(*v as usize, i, "{v}");
+        }
+        assert_eq!(name(TOTAL), Vector::Total);
+        assert_eq!(name(OTHER), Vector::OtherProtocol);
+    }
+
+    #[test]
+    fn names_the_most_specific() {
+        let t = VectorTable::built_in().unwrap();
+        let is = |p, s, f, l| t.classify(&flow(p, s, f, l));
+        assert_eq!(is(6, 1, 0x02, 60), Vector::Syn);
+        assert_eq!(is(6, 1, 0xc2, 60), Vector::Syn, "ECN bits do not hide a SYN");
+        assert_eq!(is(6, 443, 0x12, 60), Vector::SynAck);
+        assert_eq!(is(6, 443, 0x1b, 900), Vector::TcpOther, "a whole connection");
+        assert_eq!(is(6, 443, 0x10, 52), Vector::AckRst);
+        assert_eq!(is(6, 443, 0x10, 1500), Vector::TcpOther, "a download");
+        assert_eq!(is(6, 443, 0x14, 40), Vector::AckRst);
+        assert_eq!(is(17, 53, 0, 1400), Vector::DnsReflection);
+        assert_eq!(is(17, 123, 0, 468), Vector::NtpReflection);
+        assert_eq!(is(17, 123, 0, 76), Vector::UdpOther, "an ordinary answer");
+        for (port, vector) in [
+            (1900, Vector::SsdpReflection),
+            (389, Vector::CldapReflection),
+            (161, Vector::SnmpReflection),
+            (11211, Vector::MemcachedReflection),
+            (19, Vector::ChargenReflection),
+            (3702, Vector::WsDiscoveryReflection),
+            (3283, Vector::ArmsReflection),
+            (500, Vector::IkeReflection),
+            (4500, Vector::IkeReflection),
+            (37810, Vector::DvrReflection),
+            (443, Vector::UdpOther),
+        ] {
+            assert_eq!(is(17, port, 0, 500), vector);
+        }
+        assert_eq!(is(1, 0, 0, 84), Vector::Icmp);
+        assert_eq!(is(58, 0, 0, 84), Vector::Icmp);
+        assert_eq!(is(47, 0, 0, 500), Vector::Gre);
+        assert_eq!(is(50, 0, 0, 500), Vector::OtherProtocol);
+        let later = FlowRecord { fragment: Fragment::Later, ..flow(17, 0, 0, 1500) };
+        assert_eq!(t.classify(&later), Vector::Fragments);
+        let no_flags = FlowRecord { present: 0, ..flow(6, 1, 0x02, 60) };
+        assert_eq!(t.classify(&no_flags), Vector::TcpOther, "flags that were not sent prove nothing");
+    }
+
+    #[test]
+    fn a_typo_is_named() {
+        let e =
+            VectorTable::parse("version = 1\n[[vectors]]\nvector = \"syn\"\nprotos = [6]\n").unwrap_err().to_string();
+        assert!(e.contains("protos") && e.contains("line 4"), "{e}");
+        assert!(VectorTable::parse("version = 2\nvectors = []").is_err());
+    }
+}

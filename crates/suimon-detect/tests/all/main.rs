@@ -1,0 +1,4 @@
+//! Tests of the detector from outside.
+
+mod common;
+mod scenarios;
