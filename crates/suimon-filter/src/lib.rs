@@ -1,1 +1,18 @@
 //! Requests to the smallest correct filter, with proof.
+//!
+//! [`request::parse`] turns a customer's words into the neutral model of `suimon-base` and the questions they leave
+//! open; [`compile::compile`] writes the fewest lines of a dialect that drop exactly that, with the undo;
+//! [`proof::check`] reads any text back and compares it with the request over the whole header space; [`plan::candidates`]
+//! proposes what to drop against an attack and says what else it would cost. Everything is a pure function.
+
+mod area;
+mod boxes;
+pub mod compile;
+mod cover;
+mod diagram;
+pub mod dialect;
+mod grid;
+pub mod proof;
+pub mod range;
+pub mod request;
+mod solve;

@@ -1,0 +1,118 @@
+//! The dialects: how each writes rules, and how each is read back.
+
+mod flowspec;
+mod flowspec_read;
+mod ios;
+mod ios_read;
+mod names;
+mod nft;
+mod nft_read;
+mod scan;
+
+use crate::compile::{CompileError, Options};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+use suimon_base::RuleSet;
+
+/// A router's or protocol's way of writing filters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Dialect {
+    /// Cisco IOS named extended access lists, IPv4 and IPv6.
+    CiscoIos,
+    /// Linux nftables, an own table of family `inet`.
+    Nftables,
+    /// BGP Flow Specification (RFC 8955, RFC 8956), one rule a line as text.
+    Flowspec,
+}
+
+impl Dialect {
+    /// Every dialect, in the order they are listed to people.
+    pub const ALL: [Dialect; 3] = [Dialect::CiscoIos, Dialect::Nftables, Dialect::Flowspec];
+    /// Its name on the command line and in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Dialect::CiscoIos => "cisco-ios",
+            Dialect::Nftables => "nftables",
+            Dialect::Flowspec => "flowspec",
+        }
+    }
+}
+
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A name that is no dialect.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a dialect; use one of cisco-ios, nftables, flowspec")]
+pub struct UnknownDialect(String);
+
+impl FromStr for Dialect {
+    type Err = UnknownDialect;
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        Dialect::ALL.into_iter().find(|d| d.name() == s).ok_or_else(|| UnknownDialect(s.chars().take(80).collect()))
+    }
+}
+
+/// Text that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("line {line}, column {column}: {message}; expected {expected}")]
+pub struct ParseError {
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What would be right.
+    pub expected: String,
+}
+
+/// A list that was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The rules in the order in which the router asks them, the end of the list included (IOS: deny everything else).
+    pub rules: RuleSet,
+    /// For each rule the line of the text it came from, from 1; 0 for what the text does not say (an implicit deny).
+    pub lines: Vec<usize>,
+}
+
+/// Reads `text` of a dialect.
+///
+/// # Errors
+/// At the first thing the dialect does not have, with its place.
+pub fn parse(text: &str, dialect: Dialect) -> Result<Listing, ParseError> {
+    match dialect {
+        Dialect::CiscoIos => ios_read::parse(text),
+        Dialect::Nftables => nft_read::parse(text),
+        Dialect::Flowspec => flowspec_read::parse(text),
+    }
+}
+
+/// What a writer returns.
+pub(crate) struct Written {
+    pub text: String,
+    pub undo: String,
+    pub lines: usize,
+    pub least: bool,
+    pub warnings: Vec<String>,
+}
+
+/// Writes rules that were checked.
+pub(crate) fn write(rules: &RuleSet, dialect: Dialect, options: &Options) -> Result<Written, CompileError> {
+    match dialect {
+        Dialect::CiscoIos => ios::write(rules, options),
+        Dialect::Nftables => nft::write(rules, options),
+        Dialect::Flowspec => flowspec::write(rules, options),
+    }
+}
+
+/// The bit of a TCP flag's name (`syn`, `ack` …).
+pub(crate) fn flag_bit(name: &str) -> Option<u8> {
+    names::flag_of(name)
+}

@@ -1,0 +1,235 @@
+//! Sets of numbers as sorted, disjoint, non-adjacent inclusive ranges; addresses, ports and lengths alike.
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Address family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// Both, IPv4 first.
+    pub const BOTH: [Family; 2] = [Family::V4, Family::V6];
+    /// Bits of an address.
+    pub const fn bits(self) -> u8 {
+        match self {
+            Family::V4 => 32,
+            Family::V6 => 128,
+        }
+    }
+    /// The highest address as a number.
+    pub const fn max(self) -> u128 {
+        match self {
+            Family::V4 => u32::MAX as u128,
+            Family::V6 => u128::MAX,
+        }
+    }
+    /// The family of an address.
+    pub const fn of(addr: IpAddr) -> Self {
+        match addr {
+            IpAddr::V4(_) => Family::V4,
+            IpAddr::V6(_) => Family::V6,
+        }
+    }
+    /// The family of a prefix.
+    pub const fn of_net(net: &IpNet) -> Self {
+        match net {
+            IpNet::V4(_) => Family::V4,
+            IpNet::V6(_) => Family::V6,
+        }
+    }
+    /// The address with this number; excess bits of an IPv4 number are cut.
+    pub fn addr(self, number: u128) -> IpAddr {
+        match self {
+            Family::V4 => IpAddr::V4(Ipv4Addr::from_bits((number & u128::from(u32::MAX)) as u32)),
+            Family::V6 => IpAddr::V6(Ipv6Addr::from_bits(number)),
+        }
+    }
+    /// The prefix that starts at `number` and is `len` bits long; `len` is cut to the family's bits.
+    pub fn net(self, number: u128, len: u8) -> IpNet {
+        match self.addr(number) {
+            IpAddr::V4(a) => IpNet::V4(Ipv4Net::new_assert(a, len.min(32))),
+            IpAddr::V6(a) => IpNet::V6(Ipv6Net::new_assert(a, len.min(128))),
+        }
+    }
+}
+
+/// An address as a number.
+pub fn number(addr: IpAddr) -> u128 {
+    match addr {
+        IpAddr::V4(a) => u128::from(a.to_bits()),
+        IpAddr::V6(a) => a.to_bits(),
+    }
+}
+
+/// First and last number of a prefix.
+pub fn bounds(net: &IpNet) -> (u128, u128) {
+    (number(net.network()), number(net.broadcast()))
+}
+
+/// A set of numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RangeSet(Vec<(u128, u128)>);
+
+impl RangeSet {
+    /// From ranges in any order, overlapping or not; a range whose end lies before its start is left out.
+    pub fn new(ranges: impl IntoIterator<Item = (u128, u128)>) -> Self {
+        let mut all: Vec<_> = ranges.into_iter().filter(|r| r.0 <= r.1).collect();
+        all.sort_unstable();
+        let mut out: Vec<(u128, u128)> = Vec::with_capacity(all.len());
+        for (lo, hi) in all {
+            match out.last_mut() {
+                Some(last) if lo <= last.1.saturating_add(1) => last.1 = last.1.max(hi),
+                _ => out.push((lo, hi)),
+            }
+        }
+        RangeSet(out)
+    }
+    /// One range.
+    pub fn one(lo: u128, hi: u128) -> Self {
+        RangeSet::new([(lo, hi)])
+    }
+    /// The ranges, ascending.
+    pub fn ranges(&self) -> &[(u128, u128)] {
+        &self.0
+    }
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+    /// Whether it is exactly `lo..=hi`.
+    pub fn is(&self, lo: u128, hi: u128) -> bool {
+        self.0 == [(lo, hi)]
+    }
+    /// How many numbers; saturates at `u128::MAX`.
+    pub fn count(&self) -> u128 {
+        self.0.iter().fold(0u128, |n, r| n.saturating_add(r.1 - r.0).saturating_add(1))
+    }
+    /// Whether `x` is in it.
+    pub fn contains(&self, x: u128) -> bool {
+        let at = self.0.partition_point(|r| r.1 < x);
+        self.0.get(at).is_some_and(|r| r.0 <= x)
+    }
+    /// In both.
+    #[must_use]
+    pub fn intersect(&self, other: &Self) -> Self {
+        let (mut i, mut j, mut out) = (0, 0, Vec::new());
+        while let (Some(a), Some(b)) = (self.0.get(i), other.0.get(j)) {
+            let (lo, hi) = (a.0.max(b.0), a.1.min(b.1));
+            if lo <= hi {
+                out.push((lo, hi));
+            }
+            if a.1 < b.1 { i += 1 } else { j += 1 }
+        }
+        RangeSet(out)
+    }
+    /// In either.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        RangeSet::new(self.0.iter().chain(&other.0).copied())
+    }
+    /// In this one and not in the other.
+    #[must_use]
+    pub fn subtract(&self, other: &Self) -> Self {
+        let mut out = Vec::new();
+        let mut j = 0;
+        for &(mut lo, hi) in &self.0 {
+            let mut open = true;
+            while let Some(cut) = other.0.get(j) {
+                if cut.1 < lo {
+                    j += 1;
+                    continue;
+                }
+                if cut.0 > hi {
+                    break;
+                }
+                if cut.0 > lo {
+                    out.push((lo, cut.0 - 1));
+                }
+                if cut.1 >= hi {
+                    open = false;
+                    break;
+                }
+                lo = cut.1 + 1;
+            }
+            if open {
+                out.push((lo, hi));
+            }
+        }
+        RangeSet(out)
+    }
+    /// The fewest prefixes that cover exactly this set: each is a largest aligned block inside it, and these are
+    /// pairwise disjoint, so every one is needed and no other is.
+    pub fn prefixes(&self, family: Family) -> Vec<IpNet> {
+        let bits = u32::from(family.bits());
+        let mut out = Vec::new();
+        for &(lo, hi) in &self.0 {
+            let mut at = lo;
+            loop {
+                let aligned = if at == 0 { bits } else { at.trailing_zeros().min(bits) };
+                let room = hi - at;
+                // The largest k with 2^k - 1 <= room.
+                let fits = if room == u128::MAX { 128 } else { 127 - (room + 1).leading_zeros() };
+                let k = aligned.min(fits);
+                out.push(family.net(at, (bits - k) as u8));
+                let last = if k == 128 { u128::MAX } else { at + ((1u128 << k) - 1) };
+                if last >= hi {
+                    break;
+                }
+                at = last + 1;
+            }
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn model(set: &RangeSet) -> Vec<bool> {
+        (0..64).map(|x| set.contains(x)).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn algebra_agrees_with_bit_vectors(
+            a in prop::collection::vec((0u128..64, 0u128..64), 0..6),
+            b in prop::collection::vec((0u128..64, 0u128..64), 0..6),
+        ) {
+            let (a, b) = (RangeSet::new(a), RangeSet::new(b));
+            let (ma, mb) = (model(&a), model(&b));
+            for x in 0..64usize {
+                prop_assert_eq!(model(&a.intersect(&b))[x], ma[x] && mb[x]);
+                prop_assert_eq!(model(&a.union(&b))[x], ma[x] || mb[x]);
+                prop_assert_eq!(model(&a.subtract(&b))[x], ma[x] && !mb[x]);
+            }
+        }
+
+        #[test]
+        fn prefixes_cover_exactly(lo in any::<u32>(), len in any::<u32>()) {
+            let hi = lo.saturating_add(len);
+            let nets = RangeSet::one(lo.into(), hi.into()).prefixes(Family::V4);
+            let mut next = u128::from(lo);
+            for n in &nets {
+                prop_assert_eq!(bounds(n).0, next);
+                next = bounds(n).1 + 1;
+            }
+            prop_assert_eq!(next, u128::from(hi) + 1);
+        }
+    }
+
+    #[test]
+    fn whole_families_are_one_prefix() {
+        assert_eq!(RangeSet::one(0, u128::MAX).prefixes(Family::V6)[0].to_string(), "::/0");
+        assert_eq!(RangeSet::one(0, Family::V4.max()).prefixes(Family::V4)[0].to_string(), "0.0.0.0/0");
+        assert_eq!(RangeSet::one(1, u128::MAX).prefixes(Family::V6).len(), 128);
+    }
+}
