@@ -9,6 +9,7 @@
 mod attacks;
 pub mod config;
 mod detector;
+pub mod effect;
 mod entity;
 mod evidence;
 mod hll;

@@ -1,4 +1,5 @@
 //! Tests of the detector from outside.
 
 mod common;
+mod effect;
 mod scenarios;
