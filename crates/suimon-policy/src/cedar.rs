@@ -7,6 +7,7 @@ use cedar_policy::{
     RestrictedExpression, Schema, SchemaFragment, ValidationMode, Validator,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::str::FromStr as _;
 
 /// The schema's file name.
@@ -19,7 +20,6 @@ const NAMESPACE: &str = "Suimon";
 const FINDINGS_TYPE: &str = "Findings";
 
 /// Schema and policies, checked against each other.
-#[derive(Debug)]
 pub(crate) struct Rules {
     schema: Schema,
     policies: PolicySet,
@@ -42,6 +42,13 @@ pub(crate) struct PolicyInfo {
     pub(crate) case: String,
     /// Permit, or forbid.
     pub(crate) permits: bool,
+}
+
+impl fmt::Debug for Rules {
+    /// The names alone: Cedar's own form of a pack runs to pages.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rules").field("index", &self.index).finish_non_exhaustive()
+    }
 }
 
 /// What the policies answer.
@@ -71,12 +78,12 @@ impl Rules {
     pub(crate) fn load(schema_text: &str, policy_text: &str) -> Result<Rules, PackError> {
         let (fragment, _) =
             SchemaFragment::from_cedarschema_str(schema_text).map_err(|e| cedar_error(SCHEMA_FILE, schema_text, &e))?;
-        let declared = declared_findings(fragment, schema_text)?;
         let (schema, warnings) =
             Schema::from_cedarschema_str(schema_text).map_err(|e| cedar_error(SCHEMA_FILE, schema_text, &e))?;
         if let Some(warning) = warnings.into_iter().next() {
             return Err(cedar_error(SCHEMA_FILE, schema_text, &warning));
         }
+        let declared = declared_findings(fragment, schema_text)?;
         let parsed = PolicySet::from_str(policy_text).map_err(|e| cedar_error(POLICIES_FILE, policy_text, &e))?;
         if parsed.templates().next().is_some() {
             return Err(PackError::whole(POLICIES_FILE, "policy templates are not used in packs"));

@@ -161,7 +161,9 @@ pub(crate) fn agreement(pack: &Pack, policy_text: &str) -> Result<(), PackError>
             }
         }
     }
-    for policy in &pack.rules.index {
+    // Forbids first: one that fires too often would otherwise be blamed on the permits.
+    let (permits, forbids): (Vec<_>, Vec<_>) = pack.rules.index.iter().partition(|p| p.permits);
+    for policy in forbids.into_iter().chain(permits) {
         let differ = |what: &str| {
             let message = format!("policy `{}` and `{}` of {CASES_FILE} disagree: {what}", policy.id, policy.case);
             PackError::about(POLICIES_FILE, policy_text, &policy.id, message)

@@ -30,8 +30,12 @@ mod error;
 mod facts;
 mod findings;
 mod pack;
+mod print;
 mod table;
 mod verdict;
+
+#[cfg(test)]
+mod tests;
 
 pub use act::{Act, Basis, Consent, Infringement, Stage};
 pub use engine::{Engine, Packs};
@@ -42,6 +46,7 @@ pub use facts::{
     Rung, ThirdPartyFacts,
 };
 pub use pack::{Pack, builtin_jp_files};
+pub use print::Language;
 pub use table::CounselReview;
 pub use verdict::{
     Decision, Denial, Ground, Lapse, MissingCondition, MissingForCase, Obligation, PackRef, Prohibition, Route, Text,

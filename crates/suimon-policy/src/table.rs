@@ -2,6 +2,7 @@
 
 use crate::act::{Act, Basis};
 use crate::facts::FlowItem;
+use crate::print::Language;
 use crate::verdict::{Route, Text};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -86,6 +87,24 @@ pub(crate) enum LapseKind {
     OptOut,
     ReviewDate,
     EndStated,
+}
+
+impl LapseKind {
+    /// In words, as for people who read the pack.
+    pub(crate) fn words(self, language: Language) -> &'static str {
+        let (ja, en) = match self {
+            LapseKind::AttackEnds => ("攻撃が終わったとき", "when the attack ends"),
+            LapseKind::RequestWithdrawn => ("依頼が取り消されたとき", "when the request is withdrawn"),
+            LapseKind::ImpairmentEnds => ("設備の支障がなくなったとき", "when the impairment ends"),
+            LapseKind::OptOut => ("不同意の設定に変わったとき", "when the line opts out"),
+            LapseKind::ReviewDate => ("見直し日になったとき", "on the review date"),
+            LapseKind::EndStated => ("決められた終了条件を満たしたとき", "when the stated end is reached"),
+        };
+        match language {
+            Language::Japanese => ja,
+            Language::English => en,
+        }
+    }
 }
 
 /// One reason never to be permitted.

@@ -1,6 +1,8 @@
 //! The answer: a decision that only the engine can make, or a denial that says what is missing.
 
 use crate::act::{Act, Basis, Stage};
+use crate::print::Language;
+use crate::table::LapseKind;
 use serde::{Deserialize, Serialize};
 use suimon_base::Timestamp;
 
@@ -123,19 +125,19 @@ pub enum Lapse {
 impl Lapse {
     /// In words.
     pub fn text(&self) -> Text {
-        let (ja, en) = match self {
-            Lapse::AttackEnds => ("攻撃が終わったとき", "when the attack ends"),
-            Lapse::RequestWithdrawn => ("依頼が取り消されたとき", "when the request is withdrawn"),
-            Lapse::ImpairmentEnds => ("設備の支障がなくなったとき", "when the impairment ends"),
-            Lapse::OptOut => ("不同意の設定に変わったとき", "when the line opts out"),
+        let kind = match self {
+            Lapse::AttackEnds => LapseKind::AttackEnds,
+            Lapse::RequestWithdrawn => LapseKind::RequestWithdrawn,
+            Lapse::ImpairmentEnds => LapseKind::ImpairmentEnds,
+            Lapse::OptOut => LapseKind::OptOut,
             Lapse::ReviewDate(at) => {
                 return Text {
                     ja: format!("見直し日（{at}）になったとき"), en: format!("on the review date ({at})")
                 };
             }
-            Lapse::EndStated => ("決められた終了条件を満たしたとき", "when the stated end is reached"),
+            Lapse::EndStated => LapseKind::EndStated,
         };
-        Text { ja: ja.to_owned(), en: en.to_owned() }
+        Text { ja: kind.words(Language::Japanese).to_owned(), en: kind.words(Language::English).to_owned() }
     }
 }
 

@@ -32,7 +32,7 @@ pub fn request() -> RequestFacts {
         channel: Channel::Telephone,
         callback: Callback::Confirmed,
         words: "攻撃が来ていて困っているが、状況が確認できないので、調査して遮断してほしい".to_owned(),
-        covers: Act::INVESTIGATE_AND_BLOCK.into_iter().chain([Act::DnsFilter]).collect(),
+        covers: Act::INVESTIGATE_AND_BLOCK.to_vec(),
         withdrawn: false,
     }
 }

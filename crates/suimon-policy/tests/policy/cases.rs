@@ -1,8 +1,6 @@
 //! Every case of the table permits with all its conditions, and names exactly the one that is taken away.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use suimon_policy::*;
 
 /// The case table, read on its own: id, acts, conditions.
@@ -61,7 +59,7 @@ fn without_facts_every_act_is_denied() {
         assert!(denial.policies.is_empty(), "nothing forbids, nothing permits");
         let expected = match act {
             Act::Suspend | Act::Disclose => Route::Counsel,
-            Act::Notify => Route::None,
+            Act::Notify | Act::DnsFilter => Route::None,
             _ => Route::AskCustomer,
         };
         assert_eq!(denial.route, expected, "{act}");
