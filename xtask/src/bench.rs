@@ -1,23 +1,26 @@
 //! Benchmarks that compare Suimon with others.
 
+mod collect;
+mod process;
+mod receivers;
+
 use crate::cargo;
 use anyhow::{Result, bail};
 use std::process::ExitCode;
 
 /// `cargo xtask bench wire|collect`.
 pub fn bench(args: &[String]) -> Result<ExitCode> {
+    let rest = args.get(1..).unwrap_or_default();
     match args.first().map(String::as_str) {
         Some("wire") => {
             let mut command = cargo::command();
-            command.current_dir(cargo::root()).args(["bench", "--package", "suimon-wire", "--bench", "wire", "--"]);
-            cargo::replace_by({
-                command.args(args.get(1..).unwrap_or_default());
-                command
-            })
+            command.current_dir(cargo::root()).args(["bench", "--package", "suimon-wire", "--bench", "wire"]);
+            if !rest.is_empty() {
+                command.arg("--").args(rest);
+            }
+            cargo::replace_by(command)
         }
-        _ => {
-            crate::setup::for_bench();
-            bail!("bench what? `wire`")
-        }
+        Some("collect") => collect::collect(rest),
+        _ => bail!("bench what? `wire` or `collect`"),
     }
 }

@@ -43,3 +43,10 @@ pub fn shown(command: &Command) -> String {
     let words: Vec<_> = command.get_args().map(|a| a.to_string_lossy().into_owned()).collect();
     format!("{} {}", program.to_string_lossy(), words.join(" "))
 }
+
+/// The folder that cargo builds into.
+pub fn target_dir() -> Result<PathBuf> {
+    let own = std::env::current_exe().context("the path of this program")?;
+    // We are TARGET/PROFILE/xtask.
+    own.ancestors().nth(2).map(Path::to_path_buf).context("the folder of this program")
+}

@@ -17,9 +17,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("suimon-console", &["suimon-base", "suimon-spine"]),
     ("suimon-lab", &["suimon-base", "suimon-filter", "suimon-wire"]),
     ("suimon-testkit", &[]),
-    ("xtask", &["suimon-lab"]),
+    ("xtask", &["suimon-base", "suimon-lab"]),
     // The daemon wires everything; `*` is for it alone.
     ("suimon", &["*"]),
+];
+
+/// What tests of a crate may use besides: they need the real thing beside them, not a stand-in.
+const TESTS_MAY_USE: &[(&str, &[&str])] = &[
+    ("suimon-collect", &["suimon-lab"]),
+    ("suimon-console", &["suimon-ledger", "suimon-policy"]),
+    ("suimon-notify", &["suimon-ledger", "suimon-policy"]),
 ];
 
 /// The one crate that tests share; nothing may use it outside tests.

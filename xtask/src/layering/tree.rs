@@ -63,8 +63,10 @@ fn nothing_is_allowed_silently_and_nothing_is_unfinished() {
                 breaches.push(format!("{path}:{number}: use #[expect(…, reason = …)]: it goes when its cause goes"));
             }
         }
+        // A `compile_fail` example in a comment may name what never runs; a note to finish something may not stand there.
         for (number, line) in text.lines().enumerate() {
-            for word in UNFINISHED.iter().filter(|w| line.contains(**w)) {
+            let comment = line.trim_start().starts_with("//");
+            for word in UNFINISHED.iter().filter(|w| line.contains(**w) && !(comment && w.ends_with('('))) {
                 breaches.push(format!("{path}:{}: `{word}`: finish it, or say it in docs/limitations", number + 1));
             }
         }
@@ -114,7 +116,7 @@ fn dependency_lines(text: &str) -> Vec<(usize, String, bool, bool)> {
     let (mut inside, mut argued) = (false, false);
     for (number, line) in text.lines().enumerate() {
         let line = line.trim();
-        if line.starts_with('[') && !line.starts_with("[[") {
+        if line.starts_with('[') {
             let table = line.trim_matches(['[', ']']);
             inside = table.ends_with("dependencies");
             argued = false;
@@ -160,8 +162,7 @@ fn every_dependency_is_argued_for() {
 
 #[test]
 fn the_reader_of_manifests_sees_what_is_not_argued() {
-    let text =
-        "[dependencies]\n# why\na = \"1\"\nb.workspace = true\n\nc = { version = \"1\" }\n[dev-dependencies.d]\n";
+    let text = "[dependencies]\n# why\na = \"1\"\nb.workspace = true\n\nc = { version = \"1\" }\n[dev-dependencies.d]\n[[bench]]\nname = \"x\"\n";
     let seen: Vec<_> = dependency_lines(text).into_iter().map(|(_, n, w, a)| (n, w, a)).collect();
     let expected = [("a", false, true), ("b", true, true), ("c", false, false), ("d", false, false)];
     assert_eq!(seen, expected.map(|(n, w, a)| (n.to_owned(), w, a)));
