@@ -54,7 +54,8 @@ impl CachedFlow {
         let k = &self.key;
         let at = |us: u64| Timestamp::from_micros(epoch.as_micros().saturating_add_unsigned(us)).floor_ms();
         let mut has = present::SRC | present::DST | present::PROTO | present::BYTES | present::PACKETS;
-        has |= present::PORTS | present::TCP_FLAGS | present::TIMES | present::IFS | present::ICMP;
+        has |= present::TCP_FLAGS | present::TIMES | present::IFS;
+        has |= if matches!(k.proto, 1 | 58) { present::ICMP } else { present::PORTS };
         FlowRecord {
             src: k.src,
             dst: k.dst,

@@ -13,6 +13,11 @@ const OUTPUT_DROPPED_ACL: u32 = (1 << 30) | 258;
 const ETHERNET: u32 = 14;
 const FRAME_CHECK: u32 = 4;
 
+/// Options of a SYN as common systems send them, 12 and 20 octets: largest segment, window scale, selective acknowledgement,
+/// time stamps.
+const OPTIONS_12: [u8; 12] = [2, 4, 5, 0xb4, 1, 3, 3, 8, 1, 1, 4, 2];
+const OPTIONS_20: [u8; 20] = [2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7];
+
 /// Octets of an Ethernet, IPv6, fragment and 60-octet TCP header together, in a sample.
 const LARGEST_SAMPLE: usize = 40 + 24 + 120;
 
@@ -222,6 +227,12 @@ fn put_tcp(out: &mut Vec<u8>, (src, dst): (u16, u16), flags: u8, payload: u16) {
     out.u8(flags);
     out.u16(65_535);
     out.u32(0);
-    // Options: no operation.
-    out.resize(out.len() + usize::from(header - 20), 1);
+    let end = out.len() + usize::from(header - 20);
+    out.extend_from_slice(match header - 20 {
+        20 => &OPTIONS_20,
+        12 => &OPTIONS_12,
+        _ => &[],
+    });
+    // Other lengths: end of options.
+    out.resize(end, 0);
 }

@@ -70,15 +70,15 @@ impl Scenario {
             title_en: "DNS reflection with fragments, joined by CLDAP reflection, against a web shop",
             title_ja: "通販サイトへのDNSリフレクション攻撃(フラグメントを含む)とCLDAPリフレクション攻撃",
             about_en: "Open resolvers send large DNS answers in fragments, 26,000 packets a second; two seconds later \
-                       CLDAP servers add 9,000. The shop sells over TCP and QUIC; its resolver next door needs its DNS answers.",
-            about_ja: "オープンリゾルバから断片化した大きなDNS応答が毎秒26,000パケット届き、2秒後にCLDAPの応答が毎秒9,000パケット\
+                       CLDAP servers add 12,000. The shop sells over TCP and QUIC; its resolver next door needs its DNS answers.",
+            about_ja: "オープンリゾルバから断片化した大きなDNS応答が毎秒26,000パケット届き、2秒後にCLDAPの応答が毎秒12,000パケット\
                        加わります。通販サイトはTCPとQUICで営業しており、隣のリゾルバにはDNS応答が必要です。",
             customer: vec![NET, NET6],
             target: shop,
             calm_ms: 4_000,
             attack_ms: 25_000,
             tail_ms: 15_000,
-            parts: vec![part(dns(2), 26_000, shop, 0), part(cldap, 9_000, shop, 2_000)],
+            parts: vec![part(dns(2), 26_000, shop, 0), part(cldap, 12_000, shop, 2_000)],
             legit: LegitProfile::web(IpAddr::V4(SHOP), IpAddr::V4(RESOLVER)),
         };
         let with = |name, title_en, title_ja, about_en, about_ja, target, parts| Scenario {
@@ -155,15 +155,15 @@ impl Scenario {
                 "mixed",
                 "Four vectors at once: DNS reflection, UDP flood, ICMP flood, GRE flood",
                 "4種類の同時攻撃(DNSリフレクション、UDPフラッド、ICMPフラッド、GREフラッド)",
-                "DNS reflection 15,000, a UDP flood of a bot net to port 9,999 12,000, ICMP echo 10,000 and GRE 8,000 packets a second, \
+                "DNS reflection 15,000, a UDP flood of a bot net to port 9,999 12,000, ICMP echo 14,000 and GRE 8,000 packets a second, \
                  starting one second after another.",
-                "DNSリフレクション毎秒15,000、ボットネットからのUDP 9,999番ポートへのフラッド毎秒12,000、ICMPエコー毎秒10,000、GRE毎秒8,000パケットが\
+                "DNSリフレクション毎秒15,000、ボットネットからのUDP 9,999番ポートへのフラッド毎秒12,000、ICMPエコー毎秒14,000、GRE毎秒8,000パケットが\
                  1秒おきに始まります。",
                 shop,
                 vec![
                     part(dns(2), 15_000, shop, 0),
                     part(Shape::Udp { dst_port: 9_999, bots: 900, len: (540, 1_400) }, 12_000, shop, 1_000),
-                    part(Shape::Icmp { bots: 600 }, 10_000, shop, 2_000),
+                    part(Shape::Icmp { bots: 600 }, 14_000, shop, 2_000),
                     part(Shape::Gre { bots: 300 }, 8_000, shop, 3_000),
                 ],
             ),
