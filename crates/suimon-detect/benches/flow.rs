@@ -52,8 +52,10 @@ fn main() {
             let mut spent = std::time::Duration::ZERO;
             for tenth in 0..10 {
                 let from = (second * 1_000 + tenth * 100) as i64;
-                let batches: Vec<FlowBatch> =
-                    (from..from + 100).flat_map(|ms| (0..per_ms).map(move |_| ms)).map(|ms| stream(&mut r, ms)).collect();
+                let batches: Vec<FlowBatch> = (from..from + 100)
+                    .flat_map(|ms| (0..per_ms).map(move |_| ms))
+                    .map(|ms| stream(&mut r, ms))
+                    .collect();
                 let start = std::time::Instant::now();
                 for b in &batches {
                     d.batch(b);

@@ -82,7 +82,8 @@ pub struct Thresholds {
     /// A covering /24 or /48 has this many times the limits of an address; at least 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cover_multiple: Option<f64>,
-    /// A customer's prefix has this many times the limits of an address; at least 1.
+    /// A customer's prefix has this many times the limits of an address; at least 1. Where it holds n /24 or /48, its
+    /// total has n times and each vector √n times as much again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_multiple: Option<f64>,
     /// Vectors that ordinary services also make (reflections, UDP, fragments) must also exceed this many times the
@@ -97,7 +98,7 @@ pub struct Thresholds {
 /// Default of [`Thresholds::cover_multiple`].
 pub const COVER_MULTIPLE: f64 = 3.0;
 /// Default of [`Thresholds::customer_multiple`].
-pub const CUSTOMER_MULTIPLE: f64 = 5.0;
+pub const CUSTOMER_MULTIPLE: f64 = 3.0;
 /// Default of [`Thresholds::baseline_ratio`].
 pub const BASELINE_RATIO: f64 = 4.0;
 /// Default of [`Thresholds::aggregate_ratio`].

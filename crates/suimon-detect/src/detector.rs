@@ -2,7 +2,7 @@
 
 use crate::attacks::Running;
 use crate::config::{Config, ConfigError};
-use crate::entity::{Entity, Kind, NONE, Recent};
+use crate::entity::{Entity, HISTORY, Kind, NONE, Recent};
 use crate::nets::Nets;
 use crate::rules::Book;
 use crate::sample::{BUSY, Sample, Seen, hash, mix};
@@ -80,7 +80,6 @@ pub struct Detector {
     /// The open bucket, from [`FIRST_BUCKET`].
     pub(crate) bucket: u32,
     pub(crate) now: Timestamp,
-    random: u64,
     sweep: usize,
 }
 
@@ -91,9 +90,8 @@ const FIRST_BUCKET: u32 = 16;
 struct Item {
     vector: u8,
     bytes: u64,
-    packets: u64,
+    packets: u32,
     flows: u32,
-    samples: u32,
     /// Standing rate and the buckets it stands for, of a flow longer than the window.
     long: Option<(Standing, u32)>,
 }
@@ -148,7 +146,6 @@ impl Detector {
             base: None,
             bucket: FIRST_BUCKET,
             now: Timestamp::ZERO,
-            random: mix(seed),
             sweep: 0,
             config: Config::default(),
         };
@@ -267,9 +264,8 @@ impl Detector {
         let mut item = Item {
             vector: self.table.index(flow),
             bytes,
-            packets,
+            packets: u32::try_from(packets).unwrap_or(u32::MAX),
             flows,
-            samples: u32::try_from(flow.packets).unwrap_or(u32::MAX),
             long: None,
         };
         let duration = flow.duration_ms() as u64;
@@ -283,20 +279,15 @@ impl Detector {
         self.counters.long_flows += 1;
         if self.wheel.has_room() {
             let ms = duration.min(self.config.long_flow_ms);
-            let buckets = u32::try_from(ms.div_ceil(self.config.bucket_ms)).unwrap_or(u32::MAX);
-            let standing = Standing {
-                bytes: a_second(bytes),
-                packets: a_second(packets),
-                flows: a_second(u64::from(flows)),
-                samples: a_second(flow.packets),
-            };
+            let buckets = u32::try_from((ms + self.config.bucket_ms / 2) / self.config.bucket_ms).unwrap_or(u32::MAX);
+            let standing =
+                Standing { bytes: a_second(bytes), packets: a_second(packets), flows: a_second(u64::from(flows)) };
             item.long = Some((standing, buckets.clamp(1, self.wheel.reach())));
         } else {
             self.counters.long_refused += 1;
             let share = |x: u64| (u128::from(x) * u128::from(self.config.window_ms) / u128::from(duration)) as u64;
             item.bytes = share(bytes);
-            item.packets = share(packets);
-            item.samples = u32::try_from(share(flow.packets)).unwrap_or(u32::MAX);
+            item.packets = u32::try_from(share(packets)).unwrap_or(u32::MAX);
         }
         item
     }
@@ -332,7 +323,9 @@ impl Detector {
         if let Some((rate, buckets)) = item.long {
             let generation = self.entities.get(host as usize).map_or(0, |e| e.generation);
             let long = Long { entity: host, generation, cover, customer, vector: item.vector, rate };
-            self.wheel.add(self.bucket + buckets, long);
+            // Judged at the end of this bucket and of the following ones, `buckets` times in all: the record that
+            // continues the flow then takes over without a gap or an overlap.
+            self.wheel.add(self.bucket + buckets - 1, long);
         }
     }
 
@@ -364,7 +357,6 @@ impl Detector {
             cell.bytes = cell.bytes.saturating_add(item.bytes);
             cell.packets = cell.packets.saturating_add(item.packets);
             cell.flows = cell.flows.saturating_add(item.flows);
-            cell.samples = cell.samples.saturating_add(item.samples);
             cell.bytes >= trip.bytes || cell.packets >= trip.packets || cell.flows >= trip.flows
         };
         self.counters.vectors_refused += u64::from(refused);
@@ -377,7 +369,8 @@ impl Detector {
             }
         }
         let wants_sample = e.sample == NONE && (close || (e.kind == Kind::Host && e.busy >= BUSY));
-        let history = e.kind == Kind::Host && !e.attacked;
+        let due = e.remembered < HISTORY as u32 || bucket - e.remembered_at >= self.scale.second;
+        let history = due && e.kind == Kind::Host && !e.attacked;
         if wants_sample || e.sample != NONE || history {
             self.remember(at, exporter, flow, item, wants_sample, history);
         }
@@ -395,14 +388,12 @@ impl Detector {
         let e = &self.entities[at as usize];
         let peer = if e.direction == Direction::In { flow.src } else { flow.dst };
         if history {
-            self.random = mix(self.random);
-            let keep = e.busy == 1 || (self.random >> 32) * u64::from(e.busy) >> 32 == 0;
-            if keep {
-                let seen = self.seen(0, flow, item, peer);
-                let bucket = self.bucket;
-                if let Some(h) = self.entities[at as usize].history.as_mut() {
-                    h.put(Recent::new(bucket, &seen));
-                }
+            let recent = Recent::new(self.bucket, &self.seen(0, flow, item, peer));
+            let e = &mut self.entities[at as usize];
+            e.remembered = e.remembered.saturating_add(1);
+            e.remembered_at = recent.bucket;
+            if let Some(h) = e.history.as_mut() {
+                h.put(recent);
             }
         }
         if wants {

@@ -10,7 +10,7 @@ use suimon_base::flow::Fragment;
 
 /// Vectors counted apart for one target; further ones are counted together under [`TOTAL`].
 pub(crate) const MAX_SLOTS: usize = 10;
-/// Records a host's short history keeps: one a bucket, so at least 6.4 s at 200 ms.
+/// Records a host's short history keeps: the first ones, then one a second.
 pub(crate) const HISTORY: usize = 32;
 /// No such entity, sample or parent.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -83,11 +83,8 @@ impl History {
     pub(crate) fn new() -> Self {
         History { at: 0, ring: [Recent::default(); HISTORY] }
     }
-    /// The first record of a bucket moves on, a later one may take its place.
     pub(crate) fn put(&mut self, recent: Recent) {
-        if self.ring[self.at].bucket != recent.bucket {
-            self.at = (self.at + 1) % HISTORY;
-        }
+        self.at = (self.at + 1) % HISTORY;
         self.ring[self.at] = recent;
     }
     pub(crate) fn records(&self) -> impl Iterator<Item = &Recent> {
@@ -126,6 +123,9 @@ pub(crate) struct Entity {
     pub hosts: u32,
     /// Long flows being spread.
     pub longs: u32,
+    /// Records put into the history, and the bucket of the last.
+    pub remembered: u32,
+    pub remembered_at: u32,
     pub slots: Vec<Slot>,
     pub history: Option<Box<History>>,
 }
@@ -154,6 +154,8 @@ impl Entity {
             sampling: 1,
             hosts: 0,
             longs: 0,
+            remembered: 0,
+            remembered_at: 0,
             slots: Vec::with_capacity(if kind == Kind::Host { 2 } else { MAX_SLOTS }),
             history: (kind == Kind::Host).then(|| Box::new(History::new())),
         }
@@ -184,7 +186,13 @@ impl Entity {
 
     /// Rates of each vector over the `count` buckets that end with `bucket`.
     pub(crate) fn rates(&self, bucket: u32, count: u32, scale: &Scale) -> Vec<(u8, Rate)> {
-        self.slots.iter().map(|s| (s.vector, s.over(bucket, count, scale))).collect()
+        // Packets were multiplied by their sampling; with several exporters the sparsest counts.
+        let thin = f64::from(self.sampling.max(1));
+        let of = |s: &Slot| {
+            let r = s.over(bucket, count, scale);
+            (s.vector, Rate { samples: r.samples / thin, ..r })
+        };
+        self.slots.iter().map(of).collect()
     }
 
     /// Share of the slow average that the time since the first flow has filled; 0 where nothing entered it.

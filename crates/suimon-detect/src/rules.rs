@@ -41,7 +41,7 @@ impl Level {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Trip {
     pub bytes: u64,
-    pub packets: u64,
+    pub packets: u32,
     pub flows: u32,
     pub standing_bytes: u64,
     pub standing_packets: u64,
@@ -63,16 +63,18 @@ fn has_baseline(v: Vector) -> bool {
 }
 
 impl Rules {
-    pub(crate) fn new(t: &Thresholds, kind: Kind, buckets_a_second: f64) -> Self {
+    /// `covers` is the number of /24 or /48 in the prefix, at least 1.
+    pub(crate) fn new(t: &Thresholds, kind: Kind, covers: f64, buckets_a_second: f64) -> Self {
         let times = match kind {
             Kind::Host => 1.0,
             Kind::Cover => t.cover_multiple.unwrap_or(COVER_MULTIPLE),
             Kind::Customer => t.customer_multiple.unwrap_or(CUSTOMER_MULTIPLE),
         };
-        let total = Level::new(t.total, times);
+        // Ordinary traffic grows with the number of addresses, and single vectors of it less steadily.
+        let total = Level::new(t.total, times * covers);
         let levels: [Level; COUNT] = std::array::from_fn(|i| match t.vectors.get(&vectors::ALL[i]) {
             _ if i == usize::from(TOTAL) => total,
-            Some(limit) => Level::new(*limit, times),
+            Some(limit) => Level::new(*limit, times * covers.sqrt()),
             None => Level::new(Limit::default(), 1.0),
         });
         // A window over a threshold T has a bucket over T/2, or standing rates over T/2. A total over T has one of at
@@ -82,7 +84,7 @@ impl Rules {
             let whole = |x: f64| (x.max(1.0)) as u64;
             Trip {
                 bytes: whole(at.bytes / buckets_a_second),
-                packets: whole(at.packets / buckets_a_second),
+                packets: u32::try_from(whole(at.packets / buckets_a_second)).unwrap_or(u32::MAX),
                 flows: u32::try_from(whole(at.flows / buckets_a_second)).unwrap_or(u32::MAX),
                 standing_bytes: whole(at.bytes * FIXED as f64),
                 standing_packets: whole(at.packets * FIXED as f64),
@@ -128,12 +130,12 @@ impl Book {
             buckets_a_second: 1_000.0 / config.bucket_ms as f64,
             ..Book::default()
         };
-        book.cover_default = book.put(Rules::new(&config.thresholds, Kind::Cover, book.buckets_a_second));
+        book.cover_default = book.put(Rules::new(&config.thresholds, Kind::Cover, 1.0, book.buckets_a_second));
         for n in &config.networks {
             let own = n.thresholds.as_ref().map(|t| t.over(&config.thresholds));
             let t = own.as_ref().unwrap_or(&config.thresholds);
-            let host = book.put(Rules::new(t, Kind::Host, book.buckets_a_second));
-            let customer = book.put(Rules::new(t, Kind::Customer, book.buckets_a_second));
+            let host = book.put(Rules::new(t, Kind::Host, 1.0, book.buckets_a_second));
+            let customer = book.put(Rules::new(t, Kind::Customer, covers_of(n.prefix), book.buckets_a_second));
             book.per_net.push((host, customer));
             if let Some(own) = own {
                 book.nets.push((n.prefix, own));
@@ -170,9 +172,15 @@ impl Book {
         }
         match merged {
             None => self.cover_default,
-            Some(t) => self.put(Rules::new(&t, Kind::Cover, self.buckets_a_second)),
+            Some(t) => self.put(Rules::new(&t, Kind::Cover, 1.0, self.buckets_a_second)),
         }
     }
+}
+
+/// Number of covering prefixes in a prefix, at least 1; above 4,096 it makes no difference any more.
+fn covers_of(prefix: IpNet) -> f64 {
+    let cover = if prefix.addr().is_ipv4() { 24 } else { 48 };
+    2f64.powi(i32::from(cover) - i32::from(prefix.prefix_len())).clamp(1.0, 4_096.0)
 }
 
 fn lenient(a: &Thresholds, b: &Thresholds) -> Thresholds {

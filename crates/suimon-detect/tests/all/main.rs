@@ -2,4 +2,6 @@
 
 mod common;
 mod effect;
+mod long_flows;
+mod quiet_hour;
 mod scenarios;
