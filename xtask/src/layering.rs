@@ -23,11 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// What tests of a crate may use besides: they need the real thing beside them, not a stand-in.
-const TESTS_MAY_USE: &[(&str, &[&str])] = &[
-    ("suimon-collect", &["suimon-lab"]),
-    ("suimon-console", &["suimon-ledger", "suimon-policy"]),
-    ("suimon-notify", &["suimon-ledger", "suimon-policy"]),
-];
+const TESTS_MAY_USE: &[(&str, &[&str])] = &[("suimon-collect", &["suimon-lab"])];
 
 /// The one crate that tests share; nothing may use it outside tests.
 const TESTS_ONLY: &str = "suimon-testkit";

@@ -15,7 +15,7 @@ pub fn test(args: &[String]) -> Result<ExitCode> {
     let mut totals = Totals::default();
     if args.is_empty() {
         check(&mut totals, &["fmt", "--all", "--", "--check"], "rustup component add rustfmt")?;
-        let lints = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
+        let lints = ["clippy", "--workspace", "--all-targets", "--features", "xtask/bench", "--", "--deny", "warnings"];
         check(&mut totals, &lints, "rustup component add clippy")?;
     }
     let log = SkipLog::new()?;

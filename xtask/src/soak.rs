@@ -2,7 +2,7 @@
 
 use crate::{cargo, programs, setup};
 use anyhow::{Context as _, Result, bail};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 /// How long each fuzz target runs where nobody says otherwise.
 const FUZZ_MINUTES: u64 = 10;
@@ -62,8 +62,8 @@ fn fuzz(minutes: u64) -> Result<Vec<String>> {
     for target in targets {
         eprintln!("xtask: fuzz target {target} for {minutes} min");
         // Without a sanitizer cargo-fuzz works on the stable toolchain; the code is safe Rust, panics are what is sought.
-        let mut run = Command::new("cargo-fuzz");
-        run.current_dir(cargo::root()).args(["run", "--sanitizer", "none", target.as_str(), "--"]);
+        let mut run = cargo::command();
+        run.current_dir(cargo::root()).args(["fuzz", "run", "--sanitizer", "none", target.as_str(), "--"]);
         run.arg(format!("-max_total_time={}", minutes * 60));
         if !cargo::run(&mut run)? {
             found.push(target);

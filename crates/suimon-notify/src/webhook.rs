@@ -6,6 +6,7 @@ use crate::courier::DeliverError;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::Serialize;
 use sha2::Sha256;
+use std::fmt;
 use std::time::Duration;
 use suimon_base::Timestamp;
 use suimon_base::id::{AlertId, CaseId};
@@ -18,8 +19,8 @@ const MAX_ANSWER_HEAD_BYTES: usize = 16 * 1024;
 /// The longest wait that a receiver's `Retry-After` can ask for, in seconds.
 const MAX_RETRY_AFTER_S: i64 = 3_600;
 
-/// Where a webhook goes.
-#[derive(Clone, Debug)]
+/// Where a webhook goes. Some receivers put a token into the path: `Debug` prints the URL's host only.
+#[derive(Clone)]
 pub struct Webhook {
     /// `https://…`, or `http://…` where the way is trusted.
     pub url: String,
@@ -27,6 +28,15 @@ pub struct Webhook {
     pub secret: Option<Secret>,
     /// PEM of the only certificate authority to trust; the system's where none is given.
     pub ca_pem: Option<String>,
+}
+
+impl fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let uri = self.url.parse::<Uri>().ok();
+        let host = uri.as_ref().and_then(Uri::host).unwrap_or("<not a URL>");
+        let signed = self.secret.is_some();
+        f.debug_struct("Webhook").field("host", &host).field("signed", &signed).finish_non_exhaustive()
+    }
 }
 
 /// The JSON object. A field may be added; `version` changes where one changes or goes.
@@ -159,6 +169,14 @@ mod tests {
         // Test case 2.
         let signed = signature(&Secret::new("Jefe\n"), b"what do ya want for nothing?");
         assert_eq!(signed, "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    }
+
+    #[test]
+    fn a_token_in_the_path_is_not_in_any_debug_text() {
+        let url = "https://example.com/services/T0KEN".to_owned();
+        let webhook = Webhook { url, secret: Some(Secret::new("hunter2")), ca_pem: None };
+        let text = format!("{webhook:?} {:?}", Caller::new(webhook.clone(), Duration::from_secs(1)));
+        assert!(text.contains("example.com") && !text.contains("T0KEN") && !text.contains("hunter2"), "{text}");
     }
 
     #[test]
