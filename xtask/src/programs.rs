@@ -36,6 +36,7 @@ pub const PROGRAMS: &[Program] = &[
     program("softflowd", "softflowd", Wanted::Tests, "a real NetFlow and IPFIX exporter"),
     program("pmacctd", "pmacct", Wanted::Tests, "a real NetFlow, IPFIX and sFlow exporter"),
     program("nft", "nftables", Wanted::Tests, "reads the nftables rules that are written"),
+    program("iprange", "iprange", Wanted::Tests, "least covers of address ranges by somebody else"),
     program("unshare", "util-linux", Wanted::Tests, "a network namespace of a test's own"),
     program("python3", "python3", Wanted::Tests, "an independent reader of mail"),
     program("aiosmtpd", "python3-aiosmtpd", Wanted::Tests, "a real mail server"),
