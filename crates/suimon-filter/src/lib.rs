@@ -12,6 +12,8 @@ mod cover;
 mod diagram;
 pub mod dialect;
 mod grid;
+pub mod output;
+pub mod plan;
 pub mod proof;
 pub mod range;
 pub mod request;

@@ -13,7 +13,8 @@ fn folder() -> PathBuf {
 }
 
 fn mailed() -> request::Parsed {
-    request::parse(&std::fs::read_to_string(folder().join("mailed-ranges.request")).unwrap()).unwrap()
+    let text = std::fs::read_to_string(folder().join("mailed-ranges.request")).expect("the request is committed");
+    request::parse(&text).expect("it is understood")
 }
 
 fn options() -> Options {
@@ -43,8 +44,8 @@ fn the_mailed_ranges_are_33_lines_and_one_permit() {
 
 fn verdict(rules: &suimon_base::RuleSet, dst: &str, proto: u8, port: u16) -> bool {
     let p = PacketHeader {
-        src: "198.51.100.7".parse().unwrap(),
-        dst: dst.parse().unwrap(),
+        src: std::net::Ipv4Addr::new(198, 51, 100, 7).into(),
+        dst: dst.parse().expect("an address"),
         proto,
         ports: (proto != 1).then_some((40_000, port)),
         tcp_flags: 2,

@@ -64,6 +64,9 @@ fn refused(rule: &suimon_base::Rule) -> Option<&'static str> {
     if m.tcp_flags.is_some_and(|t| t.mask & !SHAPE.flag_bits != 0) {
         return Some("an access list tests only the TCP flags fin syn rst psh ack urg, not ece and cwr");
     }
+    if m.tcp_flags.is_some() && crate::boxes::of_match(m, Family::V6).is_some() {
+        return Some("an IPv6 access list cannot say that a TCP flag is not set; name the IPv4 addresses");
+    }
     let ports = !m.src_ports.is_empty() || !m.dst_ports.is_empty();
     if ports && !m.proto.is_some_and(|p| SHAPE.port_protos.contains(&p)) {
         return Some("an access list takes ports only with tcp and udp");

@@ -493,6 +493,11 @@ impl Free {
             _ if dash => return fail(format!("{}{}", start.text, self.tokens[i + 1].text), "the range has no end"),
             _ => return Ok(vec![IpNet::from(a)]),
         };
+        // 「AからBへ」 is a source and a destination, 「AからBまで」 a range.
+        if self.text_starts(i + 1, &["から"]) && self.text_starts(j + 1, &["へ", "宛", "あて", "に向", "向け"])
+        {
+            return Ok(vec![IpNet::from(a)]);
+        }
         if said == Some(Side::Src) && self.is_word(i + 1, &["to"]) {
             let message = "this may be a range or a source and a destination; write A-B, or source A destination B";
             return fail(format!("from {a} to {b}"), message);
