@@ -223,7 +223,7 @@ fn put_tcp(out: &mut Vec<u8>, (src, dst): (u16, u16), flags: u8, payload: u16) {
     out.u16(dst);
     out.u32(1);
     out.u32(0);
-    out.u8((header / 4 << 4) as u8);
+    out.u8(((header / 4) << 4) as u8);
     out.u8(flags);
     out.u16(65_535);
     out.u32(0);

@@ -1,7 +1,8 @@
 //! A capture as a source: looped at its own rate up to a length fixed beforehand.
 
 use super::labels::Labels;
-use super::{Label, Packet};
+use super::legit::{Legit, LegitProfile};
+use super::{Label, Merge, Packet, merge};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use suimon_base::{PacketHeader, Timestamp};
@@ -9,8 +10,11 @@ use suimon_base::{PacketHeader, Timestamp};
 /// Connections of captures are numbered from here, apart from those of seeded traffic.
 pub const FIRST_CONNECTION: u32 = 0x8000_0000;
 
-/// A source port or destination port takes part in [`Capture::hit_ports`] from this share of the attack's packets on.
+/// A destination port takes part in [`Capture::hit_ports`] from this share of the attack's packets on.
 pub const HIT_PORT_SHARE: f64 = 0.05;
+
+/// Source, destination, protocol, ports.
+type FiveTuple = (IpAddr, IpAddr, u8, (u16, u16));
 
 #[derive(Clone, Copy, Debug)]
 struct Item {
@@ -43,7 +47,8 @@ impl Capture {
     pub fn new(packets: &[(Timestamp, PacketHeader)], labels: Labels) -> Option<Capture> {
         let first = packets.first()?.0.as_micros();
         let mut items = Vec::with_capacity(packets.len());
-        let mut numbers: HashMap<(IpAddr, IpAddr, u8, (u16, u16)), (u32, bool)> = HashMap::new();
+        // Number of each five-tuple, and whether its opening packet was seen.
+        let mut numbers: HashMap<FiveTuple, (u32, bool)> = HashMap::new();
         let mut decided = vec![0; labels.rules.len()];
         let (mut latest, mut disordered) = (0, 0);
         for (at, header) in packets {
@@ -126,6 +131,15 @@ impl Capture {
         let enough = (total as f64 * HIT_PORT_SHARE).ceil() as u64;
         let many = sorted.iter().take_while(|s| s.1 >= enough).count().max(1);
         sorted.into_iter().take(many).map(|s| s.0).collect()
+    }
+
+    /// The packets of a drill: legitimate traffic to the victim's attacked ports throughout, the looped capture between
+    /// `calm_ms` and `calm_ms + attack_ms`, and `tail_ms` more.
+    pub fn mixed(&self, seed: u64, calm_ms: u64, attack_ms: u64, tail_ms: u64) -> Merge {
+        let end_us = (calm_ms + attack_ms + tail_ms).saturating_mul(1_000);
+        let profile = LegitProfile::towards(self.labels.victim, &self.hit_ports());
+        let legit = Legit::new(profile, seed, 0, end_us, 1);
+        merge(vec![Box::new(legit), Box::new(self.looped(calm_ms.saturating_mul(1_000), attack_ms))])
     }
 
     /// Loops the capture from `start_us` for `length_ms`, which is fixed here and not changed by anything later.

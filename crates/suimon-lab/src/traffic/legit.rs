@@ -51,11 +51,12 @@ impl LegitProfile {
         }
     }
 
-    /// Traffic to the very host and ports that an attack hits, beside the usual web ports: for captures.
+    /// Traffic to the very host and ports that an attack hits, beside the usual web ports: for captures. The host looks
+    /// names up itself, so DNS answers come to it as well.
     /// `ports` are (IP protocol, port) pairs; protocols other than TCP and UDP are passed over.
     pub fn towards(host: IpAddr, ports: &[(u8, u16)]) -> Self {
         let mut profile = LegitProfile::web(host, host);
-        profile.dns_per_s = 10.0;
+        profile.dns_per_s = 2.0;
         let of = |proto: u8| ports.iter().filter(move |p| p.0 == proto).map(|p| p.1);
         if of(6).next().is_some() {
             // Half of the connections to the ports that are hit.

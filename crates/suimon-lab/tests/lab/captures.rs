@@ -1,8 +1,6 @@
 //! Label files against the captures they speak of, and loops of captures.
 
-mod common;
-
-use common::headers;
+use super::common::headers;
 use suimon_lab::{Capture, Label, Labels, LegitProfile};
 use suimon_testkit::shared_or_skip;
 
@@ -14,7 +12,9 @@ fn load(test: &str, name: &str) -> Option<Capture> {
 }
 
 /// File, attack packets, legitimate packets (IP packets that tshark counts), ports that are hit.
-const KNOWN: [(&str, u64, u64, &[(u8, u16)]); 4] = [
+type Known = (&'static str, u64, u64, &'static [(u8, u16)]);
+
+const KNOWN: [Known; 4] = [
     ("amp.dns.RRSIG.fragmented.pcap", 1_249, 3_163, &[(17, 22)]),
     ("amp.TCP.reflection.SYNACK.pcap", 7_684, 312, &[(6, 5_060)]),
     ("amp.UDP.snmp.src161.pcapng", 4_079, 294, &[(17, 54_609), (17, 12_294), (17, 3_299)]),
@@ -62,7 +62,12 @@ fn a_loop_keeps_order_rate_and_length() {
 
 #[test]
 fn an_unknown_capture_is_judged_by_its_busiest_destination() {
-    let Some(path) = shared_or_skip("an_unknown_capture…", "captures/ddos/amp.dns.RRSIG.fragmented.pcap") else { return };
+    let Some(path) = shared_or_skip(
+        "an_unknown_capture_is_judged_by_its_busiest_destination",
+        "captures/ddos/amp.dns.RRSIG.fragmented.pcap",
+    ) else {
+        return;
+    };
     let mut file = std::fs::read(path).unwrap();
     file.truncate(file.len() - 1);
     assert_eq!(Labels::of_known_capture(&file).unwrap(), None, "one octet less is another file");
@@ -80,4 +85,25 @@ fn legitimate_traffic_goes_to_the_ports_that_are_hit() {
     let profile = LegitProfile::towards("10.10.10.10".parse().unwrap(), &[(6, 25_565), (17, 22)]);
     assert!(profile.tcp_ports.contains(&25_565));
     assert_eq!(profile.udp_ports, [22]);
+}
+
+#[test]
+fn a_capture_is_mixed_with_traffic_to_the_same_port() {
+    let Some(capture) = load("a_capture_is_mixed_with_traffic_to_the_same_port", "pkt.TCP.synflood.spoofed.pcap")
+    else {
+        return;
+    };
+    let packets: Vec<_> = capture.mixed(1, 1_000, 30_000, 1_000).collect();
+    assert!(packets.windows(2).all(|w| w[0].at_us <= w[1].at_us));
+    let attack: Vec<_> = packets.iter().filter(|p| p.label == Label::Attack).collect();
+    assert_eq!(attack[0].at_us, 1_000_000);
+    // The second turn begins after the capture's 23.7 s with its 23,620 packets in the first second.
+    let again = attack.iter().filter(|p| p.at_us >= 1_000_000 + capture.period_us()).count();
+    assert!(again > 23_000, "{again} packets in the second turn");
+    assert!(attack.iter().all(|p| p.header.ports.unwrap().1 == 25_565));
+    let opened = packets.iter().filter(|p| p.opens && p.header.proto == 6);
+    type Packets<'a> = Vec<&'a suimon_lab::Packet>;
+    let (same, other): (Packets<'_>, Packets<'_>) = opened.partition(|p| p.header.ports.unwrap().1 == 25_565);
+    assert!(same.len() > 400 && other.len() > 400, "{} to the attacked port, {} to others", same.len(), other.len());
+    assert!(same.iter().all(|p| p.header.dst == capture.labels().victim && p.header.ip_len >= 52));
 }

@@ -1,7 +1,5 @@
 //! Scenarios: the same seed gives the same packets, rates are as documented, labels are right.
 
-mod common;
-
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -192,7 +190,7 @@ fn an_hour_is_legitimate_and_as_busy_as_documented() {
         assert!((800_000..1_400_000).contains(&count), "{count} packets");
         assert!((1_300..4_000).contains(&peak), "{peak} packets in the busiest second");
     }
-    let flows: Vec<_> = hour::flows(1, 1, common::EPOCH).collect();
+    let flows: Vec<_> = hour::flows(1, 1, super::common::EPOCH).collect();
     assert!(flows.windows(2).all(|w| w[0].0 <= w[1].0));
     let packets: u64 = flows.iter().map(|f| f.1.packets).sum();
     assert_eq!(packets, hour::packets(1).count() as u64, "every packet is in one flow");

@@ -1,5 +1,4 @@
 //! What several tests of the lab need.
-#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::net::IpAddr;
 use suimon_base::flow::FlowRecord;

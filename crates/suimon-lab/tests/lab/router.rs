@@ -26,7 +26,12 @@ fn header() -> impl Strategy<Value = PacketHeader> {
 
 fn rule() -> impl Strategy<Value = Rule> {
     let action = prop::sample::select(vec![Action::Permit, Action::Discard, Action::LimitPps(0)]);
-    (prop::option::of(0..4_u8), prop::option::of(prop::sample::select(vec![6_u8, 17])), prop::option::of(0..3_u16), action)
+    (
+        prop::option::of(0..4_u8),
+        prop::option::of(prop::sample::select(vec![6_u8, 17])),
+        prop::option::of(0..3_u16),
+        action,
+    )
         .prop_map(|(dst, proto, port, action)| Rule {
             matches: Match {
                 dst: dst.map(|d| IpAddr::V4(Ipv4Addr::new(198, 51, 100, d)).into()).into_iter().collect(),
@@ -76,8 +81,7 @@ proptest! {
         prop_assert_eq!(router.installed().count(), 0);
     }
 
-    /// A bucket never lets through more than its burst and its rate allow, in any part of time, and with steady overload
-    /// not less than its rate.
+    /// A bucket never lets through more than its burst and its rate allow, in any part of time.
     #[test]
     fn bucket_keeps_its_rate(
         rate in 1_u64..200_000,
@@ -85,14 +89,11 @@ proptest! {
     ) {
         let mut bucket = TokenBucket::new(rate, 1, 0);
         let burst = (rate / 10).max(1);
-        let (mut t, mut passed, mut offered, mut since) = (0_u64, Vec::new(), 0_u64, 0_u64);
+        let (mut t, mut passed) = (0_u64, Vec::new());
         for gap in gaps {
             t += gap;
-            offered += 1;
             if bucket.take(t, 1) {
                 passed.push(t);
-            } else {
-                since = t;
             }
         }
         for (i, from) in passed.iter().enumerate().step_by(37) {
@@ -101,9 +102,16 @@ proptest! {
                 prop_assert!((j - i + 1) as u64 <= allowed, "{} in {} us", j - i + 1, to - from);
             }
         }
-        // What was refused, was refused for lack of tokens.
-        let n = passed.len() as u64;
-        prop_assert!(n == offered || n + 1 >= (since * rate) / 1_000_000 || n >= offered, "{n} of {offered} by {since} us");
+    }
+
+    /// Under steady overload it lets through its burst and its rate, to the packet.
+    #[test]
+    fn bucket_gives_its_rate_under_overload(rate in 1_u64..100_000, gap_us in 1_u64..5) {
+        let mut bucket = TokenBucket::new(rate, 1, 0);
+        let offered = 50_000_u64;
+        let passed = (0..offered).filter(|i| bucket.take(i * gap_us, 1)).count() as u64;
+        let wanted = (rate / 10).max(1) + (offered - 1) * gap_us * rate / 1_000_000;
+        prop_assert!(passed.abs_diff(wanted.min(offered)) <= 1, "{passed}, not {wanted}");
     }
 }
 

@@ -1,8 +1,6 @@
 //! What the exporter writes is read back by our own decoder and by tshark and nfdump.
 
-mod common;
-
-use common::{EPOCH, decode, export, pcap_of, shown, wall};
+use super::common::{EPOCH, decode, export, pcap_of, shown, wall};
 use std::process::Command;
 use suimon_base::flow::Fragment;
 use suimon_base::rule::FragmentMatch;
@@ -203,8 +201,7 @@ fn tshark_reads_the_same() {
     let path = path.to_str().unwrap();
     assert_eq!(run("tshark", &["-nr", path, "-Y", "_ws.malformed || _ws.expert.severity >= 0x600000"]), "");
     let fields = run("tshark", &["-nr", path, "-T", "fields", "-e", "sflow_245.header.frame_length"]);
-    let octets: u64 =
-        fields.split(['\n', ',']).filter(|s| !s.is_empty()).map(|s| s.parse::<u64>().unwrap() - 18).sum();
+    let octets: u64 = fields.split(['\n', ',']).filter(|s| !s.is_empty()).map(|s| s.parse::<u64>().unwrap() - 18).sum();
     let wanted: u64 = decode(&datagrams).iter().map(|r| r.bytes).sum();
     assert_eq!(octets, wanted);
     assert_eq!(fields.split(['\n', ',']).filter(|s| !s.is_empty()).count() as u64, exporter.stats().told);
