@@ -6,7 +6,7 @@ use crate::entity::{Entity, HISTORY, Kind, NONE, Recent};
 use crate::nets::Nets;
 use crate::rules::Book;
 use crate::sample::{BUSY, Sample, Seen, hash, mix};
-use crate::slot::{FIXED, Scale, Standing};
+use crate::slot::{FIXED, Scale, Slots, Standing};
 use crate::vectors::VectorTable;
 use crate::wheel::{Long, Wheel};
 use foldhash::fast::FixedState;
@@ -85,6 +85,17 @@ pub struct Detector {
 
 /// Number of the first bucket; above 0 so that "none yet" and "before" have room.
 const FIRST_BUCKET: u32 = 16;
+
+/// Flows of a batch that are looked up before the first of them is counted.
+const AHEAD: usize = 32;
+
+/// One protected side of a flow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Side {
+    net: u32,
+    /// The address's entity, [`NONE`] if it has none yet.
+    host: u32,
+}
 
 /// One flow as counted.
 struct Item {
@@ -169,7 +180,7 @@ impl Detector {
             self.wheel = wheel(&config);
             for e in &mut self.entities {
                 e.longs = 0;
-                for s in &mut e.slots {
+                for s in e.slots.iter_mut() {
                     s.standing = Standing::default();
                     if bucket_changed {
                         s.clear();
@@ -233,26 +244,63 @@ impl Detector {
     /// Counts one flow. `now` is when it was received; a `now` before an earlier one counts as that one.
     pub fn flow(&mut self, exporter: &ExporterKey, now: Timestamp, flow: &FlowRecord) {
         self.advance(now);
+        let sides = self.sides(flow);
+        self.apply(exporter, flow, sides);
+    }
+
+    /// Counts the flows of a batch at its time of receipt. Faster than one by one: what the flows of a batch need from
+    /// memory is asked for before any of them is counted, so that the waits overlap.
+    pub fn batch(&mut self, batch: &FlowBatch) {
+        self.advance(batch.received);
+        let mut sides = [[None; 2]; AHEAD];
+        for chunk in batch.records.chunks(AHEAD) {
+            for (s, flow) in sides.iter_mut().zip(chunk) {
+                *s = self.sides(flow);
+            }
+            let known = sides.iter().take(chunk.len()).flatten().flatten().filter(|s| s.host != NONE);
+            let mut touch = 0;
+            for side in known.clone() {
+                touch ^= self.entities[side.host as usize].touched;
+            }
+            for side in known {
+                touch ^= self.entities[side.host as usize].touch(self.bucket, &self.scale);
+            }
+            std::hint::black_box(touch);
+            for (flow, s) in chunk.iter().zip(sides) {
+                self.apply(&batch.exporter, flow, s);
+            }
+        }
+    }
+
+    /// The protected side or sides of a flow: towards its destination, from its source.
+    fn sides(&self, flow: &FlowRecord) -> [Option<Side>; 2] {
+        let of = |direction: Direction, addr: IpAddr| {
+            let net = self.nets.find(addr)?;
+            Some(Side { net, host: self.host(direction, addr).unwrap_or(NONE) })
+        };
+        [of(Direction::In, flow.dst), of(Direction::Out, flow.src)]
+    }
+
+    fn host(&self, direction: Direction, addr: IpAddr) -> Option<u32> {
+        match addr {
+            IpAddr::V4(a) => self.v4[side(direction)].get(&u32::from(a)).copied(),
+            IpAddr::V6(a) => self.v6[side(direction)].get(&u128::from(a)).copied(),
+        }
+    }
+
+    fn apply(&mut self, exporter: &ExporterKey, flow: &FlowRecord, sides: [Option<Side>; 2]) {
         self.counters.flows += 1;
-        let dst = self.nets.find(flow.dst);
-        let src = self.nets.find(flow.src);
-        if dst.is_none() && src.is_none() {
+        if sides == [None; 2] {
             self.counters.outside += 1;
             return;
         }
         let item = self.item(flow);
-        if let Some(net) = dst {
-            self.count(Direction::In, flow.dst, net, exporter, flow, &item);
+        let [towards, from] = sides;
+        if let Some(side) = towards {
+            self.count(Direction::In, side, exporter, flow, &item);
         }
-        if let Some(net) = src {
-            self.count(Direction::Out, flow.src, net, exporter, flow, &item);
-        }
-    }
-
-    /// Counts the flows of a batch at its time of receipt.
-    pub fn batch(&mut self, batch: &FlowBatch) {
-        for flow in &batch.records {
-            self.flow(&batch.exporter, batch.received, flow);
+        if let Some(side) = from {
+            self.count(Direction::Out, side, exporter, flow, &item);
         }
     }
 
@@ -292,25 +340,16 @@ impl Detector {
         item
     }
 
-    fn count(
-        &mut self,
-        direction: Direction,
-        addr: IpAddr,
-        net: u32,
-        exporter: &ExporterKey,
-        flow: &FlowRecord,
-        item: &Item,
-    ) {
-        let known = match addr {
-            IpAddr::V4(a) => self.v4[side(direction)].get(&u32::from(a)).copied(),
-            IpAddr::V6(a) => self.v6[side(direction)].get(&u128::from(a)).copied(),
-        };
+    fn count(&mut self, direction: Direction, side: Side, exporter: &ExporterKey, flow: &FlowRecord, item: &Item) {
+        let addr = if direction == Direction::In { flow.dst } else { flow.src };
+        // An earlier flow of the same batch may have met it meanwhile.
+        let known = Some(side.host).filter(|h| *h != NONE).or_else(|| self.host(direction, addr));
         let (host, cover, customer) = match known {
             Some(h) => {
                 let e = &self.entities[h as usize];
                 (h, e.cover, e.customer)
             }
-            None => self.meet(direction, addr, net),
+            None => self.meet(direction, addr, side.net),
         };
         if host == NONE {
             self.counters.hosts_refused += 1;
@@ -345,7 +384,7 @@ impl Detector {
         let frozen = e.attacked;
         let (slot, refused) = e.slot(item.vector, bucket);
         let trip = &self.book.rules[e.rules as usize].trips[usize::from(item.vector)];
-        let slot = &mut e.slots[slot];
+        let Some(slot) = e.slots.get_mut(slot) else { return };
         let close = if let Some((rate, _)) = &item.long {
             slot.standing.add(rate);
             // Opening the bucket keeps the slow average in step.
@@ -369,8 +408,7 @@ impl Detector {
             }
         }
         let wants_sample = e.sample == NONE && (close || (e.kind == Kind::Host && e.busy >= BUSY));
-        let due = e.remembered < HISTORY as u32 || bucket - e.remembered_at >= self.scale.second;
-        let history = due && e.kind == Kind::Host && !e.attacked;
+        let history = e.remembers(bucket, &self.scale);
         if wants_sample || e.sample != NONE || history {
             self.remember(at, exporter, flow, item, wants_sample, history);
         }
@@ -390,10 +428,11 @@ impl Detector {
         if history {
             let recent = Recent::new(self.bucket, &self.seen(0, flow, item, peer));
             let e = &mut self.entities[at as usize];
-            e.remembered = e.remembered.saturating_add(1);
+            let number = e.remembered;
+            e.remembered = number.checked_add(1).unwrap_or(HISTORY as u32);
             e.remembered_at = recent.bucket;
             if let Some(h) = e.history.as_mut() {
-                h.put(recent);
+                h.put(number, recent);
             }
         }
         if wants {
@@ -571,7 +610,7 @@ impl Detector {
     fn forget(&mut self, at: usize) {
         let e = &mut self.entities[at];
         e.live = false;
-        e.slots = Vec::new();
+        e.slots = Slots::default();
         e.history = None;
         let (sample, target, s, kind, cover) = (e.sample, e.target, side(e.direction), e.kind, e.cover);
         e.sample = NONE;

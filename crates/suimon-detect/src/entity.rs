@@ -1,7 +1,7 @@
 //! One target: an address, a covering prefix or a customer's prefix, in one direction.
 
 use crate::sample::Seen;
-use crate::slot::{Rate, Scale, Slot};
+use crate::slot::{Rate, Scale, Slot, Slots};
 use crate::vectors::TOTAL;
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -75,59 +75,64 @@ impl Recent {
 /// A host's short history.
 #[derive(Clone)]
 pub(crate) struct History {
-    at: usize,
     ring: [Recent; HISTORY],
 }
 
 impl History {
     pub(crate) fn new() -> Self {
-        History { at: 0, ring: [Recent::default(); HISTORY] }
+        History { ring: [Recent::default(); HISTORY] }
     }
-    pub(crate) fn put(&mut self, recent: Recent) {
-        self.at = (self.at + 1) % HISTORY;
-        self.ring[self.at] = recent;
+    /// Takes the place of the record that is [`HISTORY`] older.
+    pub(crate) fn put(&mut self, number: u32, recent: Recent) {
+        self.ring[number as usize % HISTORY] = recent;
+    }
+    /// Reads what [`History::put`] will write, so that it is at hand then.
+    fn touch(&self, number: u32) -> u32 {
+        self.ring[number as usize % HISTORY].bucket
     }
     pub(crate) fn records(&self) -> impl Iterator<Item = &Recent> {
         self.ring.iter().filter(|r| r.bucket != 0)
     }
 }
 
+/// In the order of use: what every flow touches lies together, before the counters.
 #[derive(Clone)]
+#[repr(C)]
 pub(crate) struct Entity {
-    pub target: IpNet,
-    pub direction: Direction,
+    /// Newest bucket with traffic.
+    pub touched: u32,
+    /// Records in that bucket.
+    pub busy: u32,
+    /// Largest one-in-N seen.
+    pub sampling: u32,
+    pub rules: u32,
+    pub cover: u32,
+    pub customer: u32,
+    pub sample: u32,
+    pub hot_until: u32,
+    pub generation: u32,
+    /// Records put into the history, and the bucket of the last.
+    pub remembered: u32,
+    pub remembered_at: u32,
+    /// Vectors of `slots`, in the same order.
+    index: [u8; MAX_SLOTS],
     pub kind: Kind,
+    pub direction: Direction,
     pub live: bool,
     pub hot: bool,
     pub attacked: bool,
     /// Some exporter's sampling is only assumed.
     pub assumed: bool,
-    /// Vectors of `slots`, in the same order.
-    index: [u8; MAX_SLOTS],
-    pub rules: u32,
-    pub cover: u32,
-    pub customer: u32,
-    /// Newest bucket with traffic.
-    pub touched: u32,
-    /// Records in that bucket.
-    pub busy: u32,
+    pub slots: Slots,
+    pub history: Option<Box<History>>,
+    pub target: IpNet,
     pub first: u32,
     /// Buckets under attack, which the normal rate does not know.
     pub frozen: u32,
-    pub hot_until: u32,
-    pub generation: u32,
-    pub sample: u32,
-    /// Largest one-in-N seen.
-    pub sampling: u32,
     /// Hosts below a covering prefix.
     pub hosts: u32,
     /// Long flows being spread.
     pub longs: u32,
-    /// Records put into the history, and the bucket of the last.
-    pub remembered: u32,
-    pub remembered_at: u32,
-    pub slots: Vec<Slot>,
-    pub history: Option<Box<History>>,
 }
 
 impl Entity {
@@ -156,7 +161,7 @@ impl Entity {
             longs: 0,
             remembered: 0,
             remembered_at: 0,
-            slots: Vec::with_capacity(if kind == Kind::Host { 2 } else { MAX_SLOTS }),
+            slots: Slots::default(),
             history: (kind == Kind::Host).then(|| Box::new(History::new())),
         }
     }
@@ -175,6 +180,21 @@ impl Entity {
         self.index[n] = vector;
         self.slots.push(Slot::new(vector, bucket));
         (n, false)
+    }
+
+    /// Whether a record of this bucket goes into the history: the first ones, then one a second.
+    pub(crate) fn remembers(&self, bucket: u32, scale: &Scale) -> bool {
+        let due = self.remembered < HISTORY as u32 || bucket - self.remembered_at >= scale.second;
+        due && self.kind == Kind::Host && !self.attacked
+    }
+
+    /// Reads what counting in `bucket` will read, so that it is at hand then.
+    pub(crate) fn touch(&self, bucket: u32, scale: &Scale) -> u32 {
+        let slots = self.slots.touch(bucket);
+        match &self.history {
+            Some(h) if self.remembers(bucket, scale) => slots ^ h.touch(self.remembered),
+            _ => slots,
+        }
     }
 
     /// The slot that counts the vector, if there is one.

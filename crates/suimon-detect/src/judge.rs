@@ -95,7 +95,7 @@ impl Detector {
         let scale = self.scale;
         let e = &mut self.entities[at as usize];
         let frozen = e.attacked;
-        for s in &mut e.slots {
+        for s in e.slots.iter_mut() {
             s.move_to(bucket, &scale, frozen);
         }
         if frozen {

@@ -191,6 +191,44 @@ impl Slot {
     }
 }
 
+/// Slots kept beside the target itself; most addresses need no more, and each step elsewhere is a wait for memory.
+const INLINE: usize = 2;
+
+/// The slots of a target, in the order they were made.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Slots {
+    inline: [Slot; INLINE],
+    len: usize,
+    more: Vec<Slot>,
+}
+
+impl Slots {
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+    /// Reads what counting in `bucket` will read, so that it is at hand then.
+    pub(crate) fn touch(&self, bucket: u32) -> u32 {
+        self.inline.iter().fold(0, |t, s| t ^ s.last ^ s.cells[place(bucket)].flows)
+    }
+    pub(crate) fn push(&mut self, slot: Slot) {
+        match self.inline.get_mut(self.len) {
+            Some(place) => *place = slot,
+            None => self.more.push(slot),
+        }
+        self.len += 1;
+    }
+    /// The slot at a position below [`Slots::len`], which lies elsewhere in memory and so is not asked.
+    pub(crate) fn get_mut(&mut self, at: usize) -> Option<&mut Slot> {
+        if at < INLINE { self.inline.get_mut(at) } else { self.more.get_mut(at - INLINE) }
+    }
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Slot> {
+        self.inline.iter().take(self.len).chain(&self.more)
+    }
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
+        self.inline.iter_mut().take(self.len).chain(&mut self.more)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
