@@ -50,6 +50,22 @@ const fn dns(fragments: u8) -> Shape {
     Shape::Reflection { src_port: 53, reflectors: 2_000, len: (400, 1_400), fragments }
 }
 
+const SHOP_ONLY: IpNet = IpNet::new_assert(IpAddr::V4(SHOP), 32);
+const SHOP6_ONLY: IpNet = IpNet::new_assert(IpAddr::V6(SHOP6), 128);
+
+/// The same shop under another attack.
+fn variant(
+    name: &'static str,
+    title_en: &'static str,
+    title_ja: &'static str,
+    about_en: &'static str,
+    about_ja: &'static str,
+    target: IpNet,
+    parts: Vec<Part>,
+) -> Scenario {
+    Scenario { name, title_en, title_ja, about_en, about_ja, target, parts, ..Scenario::web_shop() }
+}
+
 impl Scenario {
     /// Name of the scenario that the drill takes when none is named.
     pub const DEFAULT: &'static str = "web-shop";
@@ -61,87 +77,64 @@ impl Scenario {
 
     /// Every scenario, the default first.
     pub fn all() -> Vec<Scenario> {
-        let shop = IpNet::from(IpAddr::V4(SHOP));
-        let shop6 = IpNet::from(IpAddr::V6(SHOP6));
+        let mut all = vec![Scenario::web_shop()];
+        all.extend(Scenario::reflections());
+        all.extend(Scenario::floods());
+        all
+    }
+
+    fn web_shop() -> Scenario {
         let cldap = Shape::Reflection { src_port: 389, reflectors: 700, len: (1_200, 1_480), fragments: 0 };
-        let ntp = Shape::Reflection { src_port: 123, reflectors: 1_200, len: (468, 468), fragments: 0 };
-        let base = Scenario {
+        Scenario {
             name: Scenario::DEFAULT,
             title_en: "DNS reflection with fragments, joined by CLDAP reflection, against a web shop",
-            title_ja: "通販サイトへのDNSリフレクション攻撃(フラグメントを含む)とCLDAPリフレクション攻撃",
+            title_ja: "通販サイトへのDNSリフレクション攻撃（フラグメントを含む）とCLDAPリフレクション攻撃",
             about_en: "Open resolvers send large DNS answers in fragments, 26,000 packets a second; two seconds later \
                        CLDAP servers add 12,000. The shop sells over TCP and QUIC; its resolver next door needs its DNS answers.",
             about_ja: "オープンリゾルバから断片化した大きなDNS応答が毎秒26,000パケット届き、2秒後にCLDAPの応答が毎秒12,000パケット\
                        加わります。通販サイトはTCPとQUICで営業しており、隣のリゾルバにはDNS応答が必要です。",
             customer: vec![NET, NET6],
-            target: shop,
+            target: SHOP_ONLY,
             calm_ms: 4_000,
             attack_ms: 25_000,
             tail_ms: 15_000,
-            parts: vec![part(dns(2), 26_000, shop, 0), part(cldap, 12_000, shop, 2_000)],
+            parts: vec![part(dns(2), 26_000, SHOP_ONLY, 0), part(cldap, 12_000, SHOP_ONLY, 2_000)],
             legit: LegitProfile::web(IpAddr::V4(SHOP), IpAddr::V4(RESOLVER)),
-        };
-        let with = |name, title_en, title_ja, about_en, about_ja, target, parts| Scenario {
-            name,
-            title_en,
-            title_ja,
-            about_en,
-            about_ja,
-            target,
-            parts,
-            ..base.clone()
-        };
-        let mut v6 = with(
+        }
+    }
+
+    fn reflections() -> Vec<Scenario> {
+        let ntp = Shape::Reflection { src_port: 123, reflectors: 1_200, len: (468, 468), fragments: 0 };
+        let mut v6 = variant(
             "ipv6-reflection",
             "DNS reflection over IPv6",
             "IPv6でのDNSリフレクション攻撃",
             "As dns-reflection, over IPv6 and with one fragment behind each first one, 24,000 packets a second.",
             "dns-reflectionと同じ攻撃をIPv6で行います。応答ごとに後続の断片が1つ付き、毎秒24,000パケットです。",
-            shop6,
-            vec![part(dns(1), 24_000, shop6, 0)],
+            SHOP6_ONLY,
+            vec![part(dns(1), 24_000, SHOP6_ONLY, 0)],
         );
         v6.legit = LegitProfile::web(IpAddr::V6(SHOP6), IpAddr::V6(RESOLVER6));
         vec![
-            base.clone(),
-            with(
+            variant(
                 "dns-reflection",
                 "DNS reflection without fragments",
-                "DNSリフレクション攻撃(フラグメントなし)",
+                "DNSリフレクション攻撃（フラグメントなし）",
                 "Answers of 400 to 1,400 octets from UDP port 53 of 2,000 open resolvers, 30,000 packets a second.",
-                "2,000台のオープンリゾルバのUDP 53番ポートから、400~1,400オクテットの応答が毎秒30,000パケット届きます。",
-                shop,
-                vec![part(dns(0), 30_000, shop, 0)],
+                "2,000台のオープンリゾルバのUDP 53番ポートから、400〜1,400オクテットの応答が毎秒30,000パケット届きます。",
+                SHOP_ONLY,
+                vec![part(dns(0), 30_000, SHOP_ONLY, 0)],
             ),
-            with(
+            variant(
                 "ntp-reflection",
                 "NTP monlist reflection",
                 "NTP monlistリフレクション攻撃",
                 "468-octet answers from UDP port 123 of 1,200 servers, 40,000 packets a second; the shop itself sets its clock by NTP.",
                 "1,200台のサーバのUDP 123番ポートから、468オクテットの応答が毎秒40,000パケット届きます。通販サイト自身もNTPで時刻を合わせています。",
-                shop,
-                vec![part(ntp, 40_000, shop, 0)],
+                SHOP_ONLY,
+                vec![part(ntp, 40_000, SHOP_ONLY, 0)],
             ),
-            with(
-                "syn-flood",
-                "SYN flood with invented sources to the shop's own port",
-                "送信元を偽装した、通販サイトのポートへのSYNフラッド攻撃",
-                "40-octet SYNs without options to TCP port 443 from invented addresses, 30,000 packets a second. Addresses and \
-                 ports cannot tell them from customers; the packet length can, where the dialect knows it.",
-                "偽装した送信元から、オプションのない40オクテットのSYNがTCP 443番ポートへ毎秒30,000パケット届きます。アドレスとポートでは\
-                 お客様の通信と区別できません。パケット長を扱える機器であれば区別できます。",
-                shop,
-                vec![part(Shape::Syn { dst_port: 443, len: 40 }, 30_000, shop, 0)],
-            ),
-            with(
-                "ack-flood",
-                "ACK flood with invented sources to an unused port",
-                "送信元を偽装した、未使用ポートへのACKフラッド攻撃",
-                "ACKs to TCP port 8080, which the shop does not use, from invented addresses, 30,000 packets a second.",
-                "通販サイトが使っていないTCP 8080番ポートへ、偽装した送信元からACKが毎秒30,000パケット届きます。",
-                shop,
-                vec![part(Shape::Ack { dst_port: 8_080 }, 30_000, shop, 0)],
-            ),
-            with(
+            variant(
                 "carpet-bombing",
                 "DNS reflection spread over the customer's whole /24",
                 "お客様の/24全体へ分散したDNSリフレクション攻撃",
@@ -151,20 +144,45 @@ impl Scenario {
                 vec![part(dns(0), 40_000, NET, 0)],
             ),
             v6,
-            with(
+        ]
+    }
+
+    fn floods() -> Vec<Scenario> {
+        vec![
+            variant(
+                "syn-flood",
+                "SYN flood with invented sources to the shop's own port",
+                "送信元を偽装した、通販サイトのポートへのSYNフラッド攻撃",
+                "40-octet SYNs without options to TCP port 443 from invented addresses, 30,000 packets a second. Addresses and \
+                 ports cannot tell them from customers; the packet length can, where the dialect knows it.",
+                "偽装した送信元から、オプションのない40オクテットのSYNがTCP 443番ポートへ毎秒30,000パケット届きます。アドレスとポートでは\
+                 お客様の通信と区別できません。パケット長を扱える機器であれば区別できます。",
+                SHOP_ONLY,
+                vec![part(Shape::Syn { dst_port: 443, len: 40 }, 30_000, SHOP_ONLY, 0)],
+            ),
+            variant(
+                "ack-flood",
+                "ACK flood with invented sources to an unused port",
+                "送信元を偽装した、未使用ポートへのACKフラッド攻撃",
+                "ACKs to TCP port 8080, which the shop does not use, from invented addresses, 30,000 packets a second.",
+                "通販サイトが使っていないTCP 8080番ポートへ、偽装した送信元からACKが毎秒30,000パケット届きます。",
+                SHOP_ONLY,
+                vec![part(Shape::Ack { dst_port: 8_080 }, 30_000, SHOP_ONLY, 0)],
+            ),
+            variant(
                 "mixed",
                 "Four vectors at once: DNS reflection, UDP flood, ICMP flood, GRE flood",
-                "4種類の同時攻撃(DNSリフレクション、UDPフラッド、ICMPフラッド、GREフラッド)",
+                "4種類の同時攻撃（DNSリフレクション、UDPフラッド、ICMPフラッド、GREフラッド）",
                 "DNS reflection 15,000, a UDP flood of a bot net to port 9,999 12,000, ICMP echo 14,000 and GRE 8,000 packets a second, \
                  starting one second after another.",
                 "DNSリフレクション毎秒15,000、ボットネットからのUDP 9,999番ポートへのフラッド毎秒12,000、ICMPエコー毎秒14,000、GRE毎秒8,000パケットが\
                  1秒おきに始まります。",
-                shop,
+                SHOP_ONLY,
                 vec![
-                    part(dns(2), 15_000, shop, 0),
-                    part(Shape::Udp { dst_port: 9_999, bots: 900, len: (540, 1_400) }, 12_000, shop, 1_000),
-                    part(Shape::Icmp { bots: 600 }, 14_000, shop, 2_000),
-                    part(Shape::Gre { bots: 300 }, 8_000, shop, 3_000),
+                    part(dns(2), 15_000, SHOP_ONLY, 0),
+                    part(Shape::Udp { dst_port: 9_999, bots: 900, len: (540, 1_400) }, 12_000, SHOP_ONLY, 1_000),
+                    part(Shape::Icmp { bots: 600 }, 14_000, SHOP_ONLY, 2_000),
+                    part(Shape::Gre { bots: 300 }, 8_000, SHOP_ONLY, 3_000),
                 ],
             ),
         ]

@@ -77,7 +77,7 @@ pub fn decode(datagrams: &[(u64, Vec<u8>)]) -> Vec<FlowRecord> {
         assert_eq!((summary.malformed, summary.held), (0, 0), "{:?}", summary.first_error);
     }
     for (_, counters) in decoder.counters() {
-        assert_eq!((counters.sequence_gaps, counters.sequence_resets, counters.malformed), (0, 0, 0));
+        assert_eq!((counters.sequence_gaps, counters.sequence_late, counters.sequence_resets), (0, 0, 0));
     }
     records
 }
