@@ -7,6 +7,7 @@ use crate::limits::Limits;
 use crate::session::{Out, Scratch, Session};
 use crate::summary::{ExporterCounters, Summary, Version};
 use crate::{DecodeError, sflow, v5};
+use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use suimon_base::Timestamp;
@@ -38,7 +39,7 @@ pub struct Usage {
 pub struct Decoder {
     limits: Limits,
     config: HashMap<IpAddr, u32>,
-    exporters: HashMap<ExporterKey, Box<Exporter>>,
+    exporters: HashMap<ExporterKey, Box<Exporter>, RandomState>,
     domains: HashMap<IpAddr, usize>,
     totals: Totals,
     scratch: Scratch,
@@ -60,7 +61,7 @@ impl Decoder {
         Decoder {
             limits,
             config: HashMap::new(),
-            exporters: HashMap::new(),
+            exporters: HashMap::default(),
             domains: HashMap::new(),
             totals: Totals::default(),
             scratch: Scratch::new(),
@@ -76,6 +77,10 @@ impl Decoder {
             self.config.remove(&exporter);
         } else {
             self.config.insert(exporter, rate);
+        }
+        let config = self.config.get(&exporter).copied();
+        for (_, known) in self.exporters.iter_mut().filter(|(key, _)| key.addr == exporter) {
+            known.config = config;
         }
     }
 
@@ -134,12 +139,16 @@ impl Decoder {
         learn_only: bool,
         out: &mut Out<'_>,
     ) -> Result<Summary, DecodeError> {
-        if !self.exporters.contains_key(&key) {
-            self.admit(key, header)?;
-        }
-        let config = self.config.get(&key.addr).copied();
         let mut summary = Summary::new(version, key);
-        let Some(exporter) = self.exporters.get_mut(&key) else { return Ok(summary) };
+        let exporter = match self.exporters.get_mut(&key) {
+            Some(known) => known,
+            None => {
+                self.admit(key, header)?;
+                let new = Exporter::new(self.config.get(&key.addr).copied());
+                self.exporters.entry(key).or_insert(Box::new(new))
+            }
+        };
+        let config = exporter.config;
         exporter.last_heard = self.now;
         let (sequence, export_secs, uptime_ms) = match *header {
             Header::V5(h) => {
@@ -207,7 +216,6 @@ impl Decoder {
         if full && !self.evict(domains >= self.limits.domains_per_address, key.addr) {
             return Err(DecodeError::TooManyExporters { offset, limit: self.limits.exporters });
         }
-        self.exporters.insert(key, Box::default());
         *self.domains.entry(key.addr).or_default() += 1;
         Ok(())
     }
@@ -238,6 +246,7 @@ impl Decoder {
     }
 }
 
+#[inline(always)]
 fn read_header(exporter: IpAddr, bytes: &[u8]) -> Result<(Header, Version, ExporterKey), DecodeError> {
     let mut cursor = Cursor::new(bytes);
     let key = |domain| ExporterKey { addr: exporter, domain };

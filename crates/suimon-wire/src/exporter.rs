@@ -54,6 +54,8 @@ pub(crate) struct Totals {
 pub(crate) struct Exporter {
     /// Sorted by key.
     templates: Vec<(TemplateKey, Box<Plan>)>,
+    /// Sampling rate by configuration.
+    pub(crate) config: Option<u32>,
     pub(crate) samplers: Samplers,
     /// Microseconds since 1970 at which the exporter started, from options data (element 160).
     pub(crate) boot_us: Option<i64>,
@@ -75,6 +77,10 @@ pub(crate) enum Stored {
 }
 
 impl Exporter {
+    pub(crate) fn new(config: Option<u32>) -> Self {
+        Exporter { config, ..Exporter::default() }
+    }
+
     pub(crate) fn template(&self, key: TemplateKey) -> Option<&Plan> {
         find(&self.templates, key)
     }

@@ -61,6 +61,7 @@ pub fn parse_frame(link: LinkType, frame: &[u8], wire_len: u32) -> Option<(Packe
 }
 
 /// [`parse_frame`] with the VLAN id.
+#[inline(always)]
 pub fn parse(link: LinkType, frame: &[u8], wire_len: u32) -> Option<Parsed<'_>> {
     let (rest, vlan) = match link {
         LinkType::Ethernet => ether(be16(frame, 12)?, frame.get(14..)?)?,
@@ -87,7 +88,7 @@ fn be16(bytes: &[u8], at: usize) -> Option<u16> {
 }
 
 /// Looks through VLAN tags, MPLS labels and PPPoE; returns what should be an IP header and the outer VLAN.
-#[inline]
+#[inline(always)]
 fn ether(mut kind: u16, mut rest: &[u8]) -> Option<(&[u8], u16)> {
     let mut vlan = 0;
     for _ in 0..MAX_TAGS {
@@ -122,7 +123,7 @@ fn mpls(mut rest: &[u8]) -> Option<&[u8]> {
     None
 }
 
-#[inline]
+#[inline(always)]
 fn ipv4(ip: &[u8], wire_len: u32) -> Option<(PacketHeader, Option<&[u8]>)> {
     let fixed = ip.first_chunk::<20>()?;
     let header_len = usize::from(fixed[0] & 0x0f) * 4;
@@ -139,21 +140,21 @@ fn ipv4(ip: &[u8], wire_len: u32) -> Option<(PacketHeader, Option<&[u8]>)> {
         (0, _) => Fragment::First,
         _ => Fragment::Later,
     };
-    let mut header = PacketHeader {
+    let end = ip.len().min(usize::from(total));
+    let inner = transport(fixed[9], fragment, ip.get(header_len..end).unwrap_or_default());
+    let header = PacketHeader {
         src: IpAddr::V4(Ipv4Addr::new(fixed[12], fixed[13], fixed[14], fixed[15])),
         dst: IpAddr::V4(Ipv4Addr::new(fixed[16], fixed[17], fixed[18], fixed[19])),
         proto: fixed[9],
-        ports: None,
-        tcp_flags: 0,
-        icmp: 0,
+        ports: inner.ports,
+        tcp_flags: inner.tcp_flags,
+        icmp: inner.icmp,
         fragment,
         ip_len: total,
         tos: fixed[1],
         ttl: fixed[8],
     };
-    let end = ip.len().min(usize::from(total));
-    let udp = transport(&mut header, ip.get(header_len..end).unwrap_or_default());
-    Some((header, udp))
+    Some((header, inner.udp))
 }
 
 #[inline]
@@ -193,45 +194,57 @@ fn ipv6(ip: &[u8], wire_len: u32) -> Option<(PacketHeader, Option<&[u8]>)> {
         let octets = fixed.get(at..).and_then(|tail| tail.first_chunk::<16>()).copied().unwrap_or_default();
         IpAddr::V6(Ipv6Addr::from(octets))
     };
-    let mut header = PacketHeader {
+    let inner = transport(next, fragment, rest);
+    let header = PacketHeader {
         src: address(8),
         dst: address(24),
         proto: next,
-        ports: None,
-        tcp_flags: 0,
-        icmp: 0,
+        ports: inner.ports,
+        tcp_flags: inner.tcp_flags,
+        icmp: inner.icmp,
         fragment,
         ip_len: total,
         tos: fixed[0] << 4 | fixed[1] >> 4,
         ttl: fixed[7],
     };
-    let udp = transport(&mut header, rest);
-    Some((header, udp))
+    Some((header, inner.udp))
 }
 
-/// Fills in ports, flags and ICMP type; returns the payload of an unfragmented UDP datagram.
-#[inline]
-fn transport<'a>(header: &mut PacketHeader, rest: &'a [u8]) -> Option<&'a [u8]> {
-    if header.fragment == Fragment::Later {
-        return None;
-    }
-    match header.proto {
-        // TCP, UDP, DCCP, SCTP, UDP-Lite
-        6 | 17 | 33 | 132 | 136 => {
-            let [a, b, c, d, ..] = *rest else { return None };
-            header.ports = Some((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])));
-            if header.proto == 6 {
-                header.tcp_flags = rest.get(13).copied().unwrap_or(0);
-            }
-            let len = be16(rest, 4).map_or(0, usize::from);
-            (header.proto == 17 && header.fragment == Fragment::Whole && len >= 8)
-                .then(|| rest.get(8..rest.len().min(len)))
-                .flatten()
-        }
-        1 | 58 => {
-            header.icmp = be16(rest, 0).unwrap_or(0);
-            None
-        }
-        _ => None,
+/// What stands in a transport header.
+struct Transport<'a> {
+    ports: Option<(u16, u16)>,
+    tcp_flags: u8,
+    icmp: u16,
+    udp: Option<&'a [u8]>,
+}
+
+/// Ports, flags, ICMP type, and the payload of an unfragmented UDP datagram.
+#[inline(always)]
+fn transport(proto: u8, fragment: Fragment, rest: &[u8]) -> Transport<'_> {
+    // The protocol of a packet cannot be foreseen, so branches on it are mispredicted half the time: all values are read
+    // first and then chosen from.
+    let early = fragment != Fragment::Later;
+    let word = rest.first_chunk::<4>().copied().unwrap_or_default();
+    let has_ports = HAS_PORTS[usize::from(proto)] && early && rest.len() >= 4;
+    let flags = rest.get(13).copied().unwrap_or_default();
+    let ports = (u16::from_be_bytes([word[0], word[1]]), u16::from_be_bytes([word[2], word[3]]));
+    let is_icmp = (proto == 1 || proto == 58) && early;
+    let is_udp = proto == 17 && has_ports && fragment == Fragment::Whole;
+    Transport {
+        ports: has_ports.then_some(ports),
+        tcp_flags: if has_ports && proto == 6 { flags } else { 0 },
+        icmp: if is_icmp { ports.0 } else { 0 },
+        udp: if is_udp { rest.get(8..rest.len().min(be16(rest, 4).map_or(0, usize::from))) } else { None },
     }
 }
+
+/// Protocols whose header begins with two ports: TCP, UDP, DCCP, SCTP, UDP-Lite.
+const HAS_PORTS: [bool; 256] = {
+    let mut table = [false; 256];
+    table[6] = true;
+    table[17] = true;
+    table[33] = true;
+    table[132] = true;
+    table[136] = true;
+    table
+};

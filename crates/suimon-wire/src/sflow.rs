@@ -7,7 +7,7 @@ use crate::limits::SFLOW_SAMPLES;
 use crate::packet::{LinkType, Parsed, parse};
 use crate::session::{BATCH, Out, Scratch, header_sampling};
 use crate::summary::Summary;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use suimon_base::flow::{FlowRecord, Forwarding, Fragment, Sampling, SamplingSource, present};
 
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +20,7 @@ pub(crate) struct Header {
 }
 
 impl Header {
+    #[inline]
     pub(crate) fn read(bytes: &[u8]) -> Result<Header, DecodeError> {
         let mut cursor = Cursor::new(bytes);
         cursor.u32()?; // the version, which the caller looked at
@@ -43,7 +44,67 @@ enum Kind {
     Discarded,
 }
 
-/// Decodes all samples of a datagram. A malformed sample ends it; the flows before are kept.
+/// Octets of a datagram up to some end, read from the front. The way of success carries no error around: it is the inner
+/// loop. What went wrong is left in `error`.
+struct View<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    error: Option<DecodeError>,
+}
+
+impl<'a> View<'a> {
+    fn left(&self) -> usize {
+        self.bytes.len().saturating_sub(self.at)
+    }
+
+    #[inline(always)]
+    fn words<const N: usize, const OCTETS: usize>(&mut self) -> Option<[u32; N]> {
+        const { assert!(N * 4 == OCTETS) };
+        let Some(raw) = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<OCTETS>()) else {
+            return self.cut(OCTETS);
+        };
+        self.at += OCTETS;
+        let mut words = [0; N];
+        for (word, raw) in words.iter_mut().zip(raw.as_chunks::<4>().0) {
+            *word = u32::from_be_bytes(*raw);
+        }
+        Some(words)
+    }
+
+    #[inline(always)]
+    fn take(&mut self, n: usize) -> Option<&'a [u8]> {
+        match self.bytes.get(self.at..).and_then(|rest| rest.get(..n)) {
+            Some(taken) => {
+                self.at += n;
+                Some(taken)
+            }
+            None => self.cut(n),
+        }
+    }
+
+    fn address(&mut self, v6: bool) -> Option<IpAddr> {
+        if v6 {
+            let raw = self.take(16)?.first_chunk::<16>()?;
+            Some(IpAddr::V6(Ipv6Addr::from(*raw)))
+        } else {
+            let raw = self.take(4)?.first_chunk::<4>()?;
+            Some(IpAddr::V4(Ipv4Addr::from(*raw)))
+        }
+    }
+
+    #[cold]
+    fn cut<T>(&mut self, needed: usize) -> Option<T> {
+        self.fail(DecodeError::Truncated { offset: self.at, needed, available: self.left() })
+    }
+
+    #[cold]
+    fn fail<T>(&mut self, error: DecodeError) -> Option<T> {
+        self.error.get_or_insert(error);
+        None
+    }
+}
+
+/// Decodes all samples of a datagram. A sample that lies about its length ends it; the flows before are kept.
 pub(crate) fn samples(
     header: &Header,
     bytes: &[u8],
@@ -56,64 +117,51 @@ pub(crate) fn samples(
     let counters = &mut exporter.counters;
     counters.datagrams += 1;
     exporter.sequence.note(header.sequence, Some(1), counters);
-    let mut cursor = Cursor::at(bytes.get(header.len..).unwrap_or_default(), header.len);
-    if header.samples as usize > SFLOW_SAMPLES.min(cursor.remaining() / 8) {
-        summary.fault(DecodeError::BadCount { offset: header.len - 4, what: "sample", count: header.samples as usize });
+    let promised = header.samples as usize;
+    if promised > SFLOW_SAMPLES {
+        summary.fault(DecodeError::BadCount { offset: header.len - 4, what: "sample", count: promised });
     }
+    let mut view = View { bytes, at: header.len, error: None };
     let mut filled = 0;
-    let mut flows = 0;
-    for _ in 0..header.samples {
-        let read = sample(&mut cursor).and_then(|(format, body)| {
-            let kind = match format {
-                1 => Kind::Compact,
-                3 => Kind::Expanded,
-                5 => Kind::Discarded,
-                2 | 4 => {
-                    counters.counter_samples += 1;
-                    return Ok(());
-                }
-                _ => {
-                    counters.unknown_samples += 1;
-                    return Ok(());
-                }
-            };
-            let record = &mut scratch.records[filled];
-            *record = FlowRecord::default();
-            flow(kind, body, config, record, &mut counters.agent_drops)?;
-            counters.samples_without_ip += u64::from(!record.has(present::DST));
-            filled += 1;
-            Ok(())
-        });
+    for _ in 0..promised.min(SFLOW_SAMPLES) {
+        let Some([format, len]) = view.words::<2, 8>() else { break };
+        let start = view.at;
+        if view.take(len as usize).is_none() {
+            break;
+        }
+        let kind = match format {
+            1 => Kind::Compact,
+            3 => Kind::Expanded,
+            5 => Kind::Discarded,
+            2 | 4 => {
+                counters.counter_samples += 1;
+                continue;
+            }
+            _ => {
+                counters.unknown_samples += 1;
+                continue;
+            }
+        };
+        let mut body = View { bytes: bytes.get(..view.at).unwrap_or_default(), at: start, error: None };
+        let record = &mut scratch.records[filled];
+        if flow(kind, &mut body, config, record, &mut counters.agent_drops).is_none() {
+            // Its length is to be trusted still, so the next sample can be read.
+            body.error.into_iter().for_each(|error| summary.fault(error));
+            continue;
+        }
+        counters.samples_without_ip += u64::from(!record.has(present::DST));
+        filled += 1;
         if filled == BATCH {
             out(&scratch.records);
-            flows += filled;
+            summary.flows += filled as u32;
             filled = 0;
-        }
-        if let Err(error) = read {
-            summary.fault(error);
-            // A sample that lies about its own length leaves nothing to go on with; one with bad contents does.
-            if cursor.remaining() < 8 {
-                break;
-            }
         }
     }
     out(&scratch.records[..filled]);
-    flows += filled;
-    summary.flows = flows as u32;
-    counters.flows += flows as u64;
+    summary.flows += filled as u32;
+    view.error.into_iter().for_each(|error| summary.fault(error));
+    counters.flows += u64::from(summary.flows);
     counters.malformed += u64::from(summary.malformed);
-}
-
-fn sample<'a>(cursor: &mut Cursor<'a>) -> Result<(u32, Cursor<'a>), DecodeError> {
-    let format = cursor.u32()?;
-    let len = cursor.u32()? as usize;
-    match cursor.sub(len) {
-        Ok(body) => Ok((format, body)),
-        Err(error) => {
-            cursor.take(cursor.remaining())?;
-            Err(error)
-        }
-    }
 }
 
 /// An interface number is the agent itself or not known.
@@ -121,19 +169,14 @@ fn index(value: u32) -> u32 {
     if value == 0x3fff_ffff || value == u32::MAX { 0 } else { value }
 }
 
-#[inline]
-fn flow(
-    kind: Kind,
-    mut cursor: Cursor<'_>,
-    config: Option<u32>,
-    record: &mut FlowRecord,
-    drops: &mut u64,
-) -> Result<(), DecodeError> {
-    record.packets = 1;
-    record.present = present::PACKETS | present::IFS;
+#[inline(always)]
+fn flow(kind: Kind, view: &mut View<'_>, config: Option<u32>, record: &mut FlowRecord, drops: &mut u64) -> Option<()> {
+    *record = FlowRecord { packets: 1, ..FlowRecord::default() };
+    // Kept in a register until the end: to write it as 16 bits and read it as 32 stalls for longer than all the rest.
+    let mut bits = present::PACKETS | present::IFS;
     let (output_format, output) = match kind {
         Kind::Compact => {
-            let [_seq, _source, rate, _pool, dropped, input, output, _] = words::<8>(&mut cursor)?;
+            let [_seq, _source, rate, _pool, dropped, input, output, _] = view.words::<8, 32>()?;
             record.sampling = header_sampling(rate, config);
             record.in_if = index(input & 0x3fff_ffff);
             *drops = u64::from(dropped);
@@ -141,14 +184,14 @@ fn flow(
         }
         Kind::Expanded => {
             let [_seq, _type, _source, rate, _pool, dropped, _in_format, input, format, output, _] =
-                words::<11>(&mut cursor)?;
+                view.words::<11, 44>()?;
             record.sampling = header_sampling(rate, config);
             record.in_if = index(input);
             *drops = u64::from(dropped);
             (format, output)
         }
         Kind::Discarded => {
-            let [_seq, _class, _source, dropped, input, output, _reason, _] = words::<8>(&mut cursor)?;
+            let [_seq, _class, _source, dropped, input, output, _reason, _] = view.words::<8, 32>()?;
             // Notifications are not sampled: each is one packet, and `drops` those that were not told.
             record.sampling = Sampling { rate: 1, source: SamplingSource::Header };
             record.in_if = index(input);
@@ -168,36 +211,34 @@ fn flow(
         _ => {} // to several interfaces: the value is their number
     }
     // The count of records is not needed: the sample's length tells.
-    while cursor.remaining() >= 8 {
-        let [format, len] = words::<2>(&mut cursor)?;
-        let body = cursor.sub(len as usize)?;
-        match format {
-            1 => raw_header(body, record)?,
-            2 => ethernet(body, record)?,
-            3 => ip(body, false, record)?,
-            4 => ip(body, true, record)?,
-            1001 => extended_switch(body, record)?,
-            1003 => extended_gateway(body, record)?,
-            _ => {}
+    while view.left() >= 8 {
+        let [format, len] = view.words::<2, 8>()?;
+        let start = view.at;
+        view.take(len as usize)?;
+        let mut body = View { bytes: view.bytes.get(..view.at).unwrap_or_default(), at: start, error: None };
+        let read = match format {
+            1 => raw_header(&mut body, record, &mut bits),
+            2 => ethernet(&mut body, record, &mut bits),
+            3 => ip(&mut body, false, record, &mut bits),
+            4 => ip(&mut body, true, record, &mut bits),
+            1001 => extended_switch(&mut body, record),
+            1003 => extended_gateway(&mut body, record),
+            _ => Some(()),
+        };
+        if read.is_none() {
+            view.error = body.error;
+            return None;
         }
     }
-    Ok(())
-}
-
-fn words<const N: usize>(cursor: &mut Cursor<'_>) -> Result<[u32; N], DecodeError> {
-    let bytes = cursor.take(4 * N)?;
-    let mut words = [0; N];
-    for (word, raw) in words.iter_mut().zip(bytes.as_chunks::<4>().0) {
-        *word = u32::from_be_bytes(*raw);
-    }
-    Ok(words)
+    record.present = bits;
+    Some(())
 }
 
 /// Header protocols of the raw record: 1 Ethernet, 11 IPv4, 12 IPv6, 13 MPLS.
-#[inline]
-fn raw_header(mut cursor: Cursor<'_>, record: &mut FlowRecord) -> Result<(), DecodeError> {
-    let [protocol, frame_len, stripped, len] = words::<4>(&mut cursor)?;
-    let frame = cursor.take((len as usize).min(cursor.remaining()))?;
+#[inline(always)]
+fn raw_header(view: &mut View<'_>, record: &mut FlowRecord, bits: &mut u16) -> Option<()> {
+    let [protocol, frame_len, stripped, len] = view.words::<4, 16>()?;
+    let frame = view.take((len as usize).min(view.left()))?;
     let link = match protocol {
         1 => LinkType::Ethernet,
         11 | 12 => LinkType::RawIp,
@@ -205,18 +246,18 @@ fn raw_header(mut cursor: Cursor<'_>, record: &mut FlowRecord) -> Result<(), Dec
         other => LinkType::Other(other),
     };
     match parse(link, frame, frame_len.saturating_sub(stripped)) {
-        Some(parsed) => fill(&parsed, record),
-        None if !record.has(present::BYTES) => {
+        Some(parsed) => fill(&parsed, record, bits),
+        None if *bits & present::BYTES == 0 => {
             record.bytes = u64::from(frame_len);
-            record.present |= present::BYTES;
+            *bits |= present::BYTES;
         }
         None => {}
     }
-    Ok(())
+    Some(())
 }
 
-#[inline]
-fn fill(parsed: &Parsed<'_>, record: &mut FlowRecord) {
+#[inline(always)]
+fn fill(parsed: &Parsed<'_>, record: &mut FlowRecord, bits: &mut u16) {
     let header = &parsed.header;
     record.src = header.src;
     record.dst = header.dst;
@@ -224,88 +265,82 @@ fn fill(parsed: &Parsed<'_>, record: &mut FlowRecord) {
     record.tos = header.tos;
     record.bytes = u64::from(header.ip_len);
     record.fragment = header.fragment;
-    record.present |= present::SRC | present::DST | present::PROTO | present::BYTES;
-    if let Some((src_port, dst_port)) = header.ports {
-        (record.src_port, record.dst_port) = (src_port, dst_port);
-        record.present |= present::PORTS;
-        if header.proto == 6 {
-            record.tcp_flags = header.tcp_flags;
-            record.present |= present::TCP_FLAGS;
-        }
-    } else if matches!(header.proto, 1 | 58) && header.fragment != Fragment::Later {
-        record.icmp = header.icmp;
-        record.present |= present::ICMP;
-    }
+    *bits |= present::SRC | present::DST | present::PROTO | present::BYTES;
+    let tell = |told: bool, bit: u16| if told { bit } else { 0 };
+    (record.src_port, record.dst_port) = header.ports.unwrap_or_default();
+    record.tcp_flags = header.tcp_flags;
+    record.icmp = header.icmp;
+    let is_icmp = (header.proto == 1 || header.proto == 58) && header.fragment != Fragment::Later;
+    *bits |= tell(header.ports.is_some(), present::PORTS)
+        | tell(header.ports.is_some() && header.proto == 6, present::TCP_FLAGS)
+        | tell(is_icmp, present::ICMP);
     if parsed.vlan != 0 {
         record.vlan = parsed.vlan;
     }
 }
 
 /// Sampled Ethernet: only a length is of use, and only where no IP record says better.
-fn ethernet(mut cursor: Cursor<'_>, record: &mut FlowRecord) -> Result<(), DecodeError> {
-    let len = cursor.u32()?;
-    if !record.has(present::BYTES) {
+fn ethernet(view: &mut View<'_>, record: &mut FlowRecord, bits: &mut u16) -> Option<()> {
+    let [len] = view.words::<1, 4>()?;
+    if *bits & present::BYTES == 0 {
         record.bytes = u64::from(len);
-        record.present |= present::BYTES;
+        *bits |= present::BYTES;
     }
-    Ok(())
+    Some(())
 }
 
 /// Sampled IPv4 or IPv6; a raw header in the same sample says more and wins.
-fn ip(mut cursor: Cursor<'_>, v6: bool, record: &mut FlowRecord) -> Result<(), DecodeError> {
-    if record.has(present::SRC) {
-        return Ok(());
+fn ip(view: &mut View<'_>, v6: bool, record: &mut FlowRecord, bits: &mut u16) -> Option<()> {
+    if *bits & present::SRC != 0 {
+        return Some(());
     }
-    let [len, proto] = words::<2>(&mut cursor)?;
-    let (src, dst): (IpAddr, IpAddr) = if v6 {
-        (cursor.ipv6()?.into(), cursor.ipv6()?.into())
-    } else {
-        (cursor.ipv4()?.into(), cursor.ipv4()?.into())
-    };
-    let [src_port, dst_port, flags, tos] = words::<4>(&mut cursor)?;
-    record.src = src;
-    record.dst = dst;
+    let [len, proto] = view.words::<2, 8>()?;
+    record.src = view.address(v6)?;
+    record.dst = view.address(v6)?;
+    let [src_port, dst_port, flags, tos] = view.words::<4, 16>()?;
     record.proto = proto as u8;
     record.bytes = u64::from(len);
     record.tos = tos as u8;
-    record.present |= present::SRC | present::DST | present::PROTO | present::BYTES;
+    *bits |= present::SRC | present::DST | present::PROTO | present::BYTES;
     if matches!(proto, 6 | 17 | 33 | 132 | 136) {
         (record.src_port, record.dst_port) = (src_port as u16, dst_port as u16);
-        record.present |= present::PORTS;
+        *bits |= present::PORTS;
     }
     if proto == 6 {
         record.tcp_flags = flags as u8;
-        record.present |= present::TCP_FLAGS;
+        *bits |= present::TCP_FLAGS;
     }
-    Ok(())
+    Some(())
 }
 
-fn extended_switch(mut cursor: Cursor<'_>, record: &mut FlowRecord) -> Result<(), DecodeError> {
-    let vlan = cursor.u32()?;
+fn extended_switch(view: &mut View<'_>, record: &mut FlowRecord) -> Option<()> {
+    let [vlan] = view.words::<1, 4>()?;
     if record.vlan == 0 && vlan < 4_096 {
         record.vlan = vlan as u16;
     }
-    Ok(())
+    Some(())
 }
 
 /// Origin AS of the source, and the last AS on the path to the destination.
-fn extended_gateway(mut cursor: Cursor<'_>, record: &mut FlowRecord) -> Result<(), DecodeError> {
-    let at = cursor.offset();
-    match cursor.u32()? {
-        0 => {}
-        1 => drop(cursor.ipv4()?),
-        2 => drop(cursor.ipv6()?),
-        kind => return Err(DecodeError::BadCount { offset: at, what: "next hop type", count: kind as usize }),
+fn extended_gateway(view: &mut View<'_>, record: &mut FlowRecord) -> Option<()> {
+    let at = view.at;
+    match view.words::<1, 4>()? {
+        [0] => {}
+        [1] => drop(view.address(false)?),
+        [2] => drop(view.address(true)?),
+        [kind] => {
+            return view.fail(DecodeError::BadCount { offset: at, what: "next hop type", count: kind as usize });
+        }
     }
-    let [own, src_as, _peer, segments] = words::<4>(&mut cursor)?;
+    let [own, src_as, _peer, segments] = view.words::<4, 16>()?;
     record.src_as = src_as;
     record.dst_as = own; // an empty path leads into the agent's own AS
     for _ in 0..segments {
-        let [_kind, count] = words::<2>(&mut cursor)?;
-        let path = cursor.take((count as usize).saturating_mul(4))?;
+        let [_kind, count] = view.words::<2, 8>()?;
+        let path = view.take((count as usize).saturating_mul(4))?;
         if let Some(last) = path.last_chunk::<4>() {
             record.dst_as = u32::from_be_bytes(*last);
         }
     }
-    Ok(())
+    Some(())
 }

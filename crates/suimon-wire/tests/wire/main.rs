@@ -5,4 +5,6 @@ mod captures;
 #[cfg(test)]
 mod common;
 #[cfg(test)]
+mod corpus;
+#[cfg(test)]
 mod encode;
