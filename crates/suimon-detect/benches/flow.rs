@@ -38,7 +38,7 @@ fn stream(r: &mut ChaCha8Rng, ms: i64) -> FlowBatch {
         }
     };
     FlowBatch {
-        exporter: ExporterKey { addr: "192.0.2.1".parse().unwrap(), domain: 0 },
+        exporter: ExporterKey { addr: Ipv4Addr::new(192, 0, 2, 1).into(), domain: 0 },
         received: Timestamp::from_millis(1_800_000_000_000 + ms),
         records: (0..BATCH).map(|_| record(r)).collect(),
     }

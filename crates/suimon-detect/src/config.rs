@@ -318,7 +318,7 @@ impl Config {
         if !(20..=1_000).contains(&self.bucket_ms) || 1_000 % self.bucket_ms != 0 {
             return Err(bad("bucket-ms", format!("{} is not a divisor of 1000 from 20 to 1000", self.bucket_ms)));
         }
-        if self.window_ms == 0 || self.window_ms % self.bucket_ms != 0 {
+        if self.window_ms == 0 || !self.window_ms.is_multiple_of(self.bucket_ms) {
             return Err(bad(
                 "window-ms",
                 format!("{} is not a multiple of bucket-ms {}", self.window_ms, self.bucket_ms),

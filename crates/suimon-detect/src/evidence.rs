@@ -114,9 +114,8 @@ impl Detector {
         let sample = self.entities[running.entity as usize].sample;
         let mut all: Vec<(Seen, f64)> = Vec::new();
         let mut sources = 0;
-        if let Some(Some(s)) = self.samples.get_mut(sample as usize) {
-            s.count_only(mask);
-            sources = s.sources.count();
+        if let Some(Some(s)) = self.samples.get(sample as usize) {
+            sources = s.sources(mask);
             all.extend(s.recent(second).map(|(r, w)| (*r, w)));
         } else {
             // No sample was free: the host's short history is better than nothing.
@@ -137,7 +136,9 @@ impl Detector {
             .map(|f| {
                 let vector = vectors::name(f.vector);
                 let of: Vec<(Seen, f64)> = ours.iter().filter(|(r, _)| r.vector == f.vector).copied().collect();
-                let before = old.iter().find(|o| o.vector == vector && of.is_empty()).map(|o| o.matches.clone());
+                // As for the lists: a remnant must not widen or narrow what a filter was made from.
+                let keep = of.is_empty() || running.below.is_some();
+                let before = old.iter().find(|o| o.vector == vector && keep).map(|o| o.matches.clone());
                 let matches = before.unwrap_or_else(|| self.match_of(vector, target, direction, &of));
                 VectorFinding { vector, peak: f.peak.rates(), current: f.current.rates(), matches }
             })
@@ -154,11 +155,13 @@ impl Detector {
             samples,
             relative_error: if e.sampling > 1 && samples > 0 { 1.0 / (samples as f64).sqrt() } else { 0.0 },
         };
-        if !all.is_empty() {
+        // What is left while an attack dies away is not what it looked like.
+        let shows = running.below.is_none() || evidence.top_sources.is_empty();
+        if !all.is_empty() && shows {
             evidence.during = profile::build(&self.table, &all, window);
         }
         evidence.before.clone_from(&running.before);
-        if !ours.is_empty() {
+        if !ours.is_empty() && shows {
             let exporters = &self.exporters;
             let ingress = |r: &Seen| exporters.get(usize::from(r.exporter)).map(|k| format!("{}/{}", k.addr, r.in_if));
             evidence.top_sources = top(&ours, |r| r.known.then(|| r.src.to_string()));
@@ -170,8 +173,10 @@ impl Detector {
             let reflected: f64 =
                 running.found.iter().filter(|f| self.reflects(f.vector, &named)).map(|f| f.peak.packets).sum();
             let spoof = spoof::judge(&ours, reflected / running.peak.packets.max(1e-9), told.sources);
-            told.spoof_likelihood = spoof.likelihood;
-            evidence.spoof_reasons = spoof.reasons;
+            if ours.len() >= spoof::LEAST || evidence.spoof_reasons.is_empty() {
+                told.spoof_likelihood = spoof.likelihood;
+                evidence.spoof_reasons = spoof.reasons;
+            }
         }
         told.evidence.words_en = words::english(told);
         told.evidence.words_ja = words::japanese(told);

@@ -35,6 +35,23 @@ impl Distinct {
         self.register(hash);
     }
 
+    /// Adds everything the other one holds.
+    pub(crate) fn merge(&mut self, other: &Distinct) {
+        other.exact.iter().for_each(|h| self.add(*h));
+        if other.registers.is_empty() {
+            return;
+        }
+        if self.registers.is_empty() {
+            self.registers = vec![0; 1 << BITS];
+            for h in std::mem::take(&mut self.exact) {
+                self.register(h);
+            }
+        }
+        for (own, theirs) in self.registers.iter_mut().zip(&other.registers) {
+            *own = (*own).max(*theirs);
+        }
+    }
+
     fn register(&mut self, hash: u64) {
         let at = (hash >> (64 - BITS)) as usize;
         let rank = ((hash << BITS) | 1 << (BITS - 1)).leading_zeros() as u8 + 1;
@@ -68,6 +85,10 @@ mod tests {
                 d.add(mix(i ^ 0x5eed));
             }
             let error = (d.count() as f64 - n as f64).abs() / (n as f64).max(1.0);
+            let mut merged = Distinct::new();
+            merged.add(mix(0x5eed));
+            merged.merge(&d);
+            assert_eq!(merged.count(), d.count().max(1), "the one more was known");
             assert!(error < if n <= 1_024 { 1e-9 } else { 0.06 }, "{n}: {}", d.count());
         }
     }

@@ -76,7 +76,7 @@ impl Detector {
 
     /// Samples of targets that are neither near a threshold nor busy any more.
     fn release_samples(&mut self, bucket: u32) {
-        if bucket % self.scale.second != 0 {
+        if !bucket.is_multiple_of(self.scale.second) {
             return;
         }
         for place in &mut self.samples {

@@ -180,7 +180,7 @@ impl Book {
 /// Number of covering prefixes in a prefix, at least 1; above 4,096 it makes no difference any more.
 fn covers_of(prefix: IpNet) -> f64 {
     let cover = if prefix.addr().is_ipv4() { 24 } else { 48 };
-    2f64.powi(i32::from(cover) - i32::from(prefix.prefix_len())).clamp(1.0, 4_096.0)
+    2f64.powi(cover - i32::from(prefix.prefix_len())).clamp(1.0, 4_096.0)
 }
 
 fn lenient(a: &Thresholds, b: &Thresholds) -> Thresholds {

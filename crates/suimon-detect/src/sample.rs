@@ -1,5 +1,6 @@
 //! A bounded sample of one target's flow records, second by second, from which evidence is made.
 
+use crate::entity::MAX_SLOTS;
 use crate::hll::Distinct;
 use std::net::IpAddr;
 use suimon_base::flow::Fragment;
@@ -53,7 +54,7 @@ impl Second {
         if self.records.len() < KEPT {
             self.records.push(*seen);
         } else {
-            let at = (u128::from(random) * u128::from(self.total) >> 64) as usize;
+            let at = ((u128::from(random) * u128::from(self.total)) >> 64) as usize;
             if let Some(old) = self.records.get_mut(at) {
                 *old = *seen;
             }
@@ -69,10 +70,9 @@ pub(crate) struct Sample {
     second: u32,
     pub now: Second,
     pub before: Second,
-    pub sources: Distinct,
-    /// Vectors whose sources are counted, a bit each.
-    pub counted: u32,
-    pub sources_seed: u64,
+    /// By vector, so that bystanders do not count as sources of the attack; at most one for each slot of a target.
+    sources: Vec<(u8, Distinct)>,
+    seed: u64,
 }
 
 impl Sample {
@@ -83,9 +83,8 @@ impl Sample {
             second: 0,
             now: Second::default(),
             before: Second::default(),
-            sources: Distinct::new(),
-            counted: u32::MAX,
-            sources_seed: seed,
+            sources: Vec::new(),
+            seed,
         }
     }
 
@@ -96,32 +95,27 @@ impl Sample {
         }
         self.state = mix(self.state);
         self.now.offer(seen, self.state);
-        if self.counted >> seen.vector & 1 == 1 {
-            self.sources.add(hash(seen.src, self.sources_seed));
-        }
+        let hash = hash(seen.src, self.seed);
+        let at = self.sources.iter().position(|(v, _)| *v == seen.vector).unwrap_or_else(|| {
+            if self.sources.len() < MAX_SLOTS {
+                self.sources.push((seen.vector, Distinct::new()));
+            }
+            self.sources.len() - 1
+        });
+        self.sources[at].1.add(hash);
+    }
+
+    /// Distinct sources of the vectors whose bits are set, since the sample began.
+    pub(crate) fn sources(&self, vectors: u32) -> u64 {
+        let mut all = Distinct::new();
+        self.sources.iter().filter(|(v, _)| vectors >> v & 1 == 1).for_each(|(_, d)| all.merge(d));
+        all.count()
     }
 
     fn roll(&mut self, second: u32) {
         self.before = if second == self.second + 1 { std::mem::take(&mut self.now) } else { Second::default() };
         self.now = Second { records: Vec::with_capacity(64), total: 0 };
         self.second = second;
-    }
-
-    /// Counts sources of these vectors from now on, beginning with the ones in the sample.
-    pub(crate) fn count_only(&mut self, vectors: u32) {
-        if self.counted == vectors {
-            return;
-        }
-        let narrower = self.counted & vectors != self.counted;
-        self.counted = vectors;
-        if narrower {
-            self.sources = Distinct::new();
-        }
-        for r in self.before.records.iter().chain(&self.now.records) {
-            if vectors >> r.vector & 1 == 1 {
-                self.sources.add(hash(r.src, self.sources_seed));
-            }
-        }
     }
 
     /// The last one to two seconds; every record with the number of records it stands for.

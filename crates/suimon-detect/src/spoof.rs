@@ -11,10 +11,9 @@ pub(crate) struct Spoof {
 }
 
 /// Fewer records than this say nothing.
-const LEAST: usize = 20;
+pub(crate) const LEAST: usize = 20;
 
-/// Addresses that no packet from the Internet has as its source (IANA special-purpose registries: RFC 6890 and later,
-/// without the documentation prefixes' own entry removed).
+/// Addresses that no packet from the Internet has as its source (IANA special-purpose registries, RFC 6890).
 fn is_special(a: IpAddr) -> bool {
     match a {
         IpAddr::V4(a) => special4(a),

@@ -3,7 +3,7 @@
 use crate::config::ConfigError;
 use serde::Deserialize;
 use suimon_base::Vector;
-use suimon_base::flow::{FlowRecord, Fragment, present};
+use suimon_base::flow::{FlowRecord, Fragment};
 use suimon_base::rule::TcpFlags;
 
 /// The committed table.
@@ -111,6 +111,10 @@ impl VectorTable {
         if file.vectors.len() > 200 {
             return Err(ConfigError::Vectors(format!("{} rows; at most 200", file.vectors.len())));
         }
+        if let Some(r) = file.vectors.iter().find(|r| r.flags.is_some_and(|t| t.value & t.mask == 0)) {
+            let text = format!("{}: flags whose value is 0 would fit flows whose exporter sends no flags", r.vector);
+            return Err(ConfigError::Vectors(text));
+        }
         Ok(Self::compile(file.vectors))
     }
 
@@ -177,7 +181,8 @@ impl VectorTable {
         let mean = flow.bytes.checked_div(flow.packets).unwrap_or(0);
         for &at in candidates {
             let row = &self.rows[usize::from(at)];
-            let flags = |t: TcpFlags| flow.has(present::TCP_FLAGS) && flow.tcp_flags & t.mask == t.value;
+            // Flags that were not sent are 0, which fits no row that asks for flags.
+            let flags = |t: TcpFlags| flow.tcp_flags & t.mask == t.value;
             if row.fragment.is_none_or(|f| f == flow.fragment)
                 && row.flags.is_none_or(flags)
                 && row.min_len.is_none_or(|l| mean >= u64::from(l))
@@ -195,15 +200,7 @@ mod tests {
     use super::*;
 
     fn flow(proto: u8, src_port: u16, flags: u8, len: u64) -> FlowRecord {
-        FlowRecord {
-            proto,
-            src_port,
-            tcp_flags: flags,
-            bytes: len,
-            packets: 1,
-            present: present::TCP_FLAGS,
-            ..FlowRecord::default()
-        }
+        FlowRecord { proto, src_port, tcp_flags: flags, bytes: len, packets: 1, ..FlowRecord::default() }
     }
 
     #[test]
@@ -250,7 +247,7 @@ mod tests {
         assert_eq!(is(50, 0, 0, 500), Vector::OtherProtocol);
         let later = FlowRecord { fragment: Fragment::Later, ..flow(17, 0, 0, 1500) };
         assert_eq!(t.classify(&later), Vector::Fragments);
-        let no_flags = FlowRecord { present: 0, ..flow(6, 1, 0x02, 60) };
+        let no_flags = flow(6, 1, 0, 60);
         assert_eq!(t.classify(&no_flags), Vector::TcpOther, "flags that were not sent prove nothing");
     }
 
@@ -260,5 +257,7 @@ mod tests {
             VectorTable::parse("version = 1\n[[vectors]]\nvector = \"syn\"\nprotos = [6]\n").unwrap_err().to_string();
         assert!(e.contains("protos") && e.contains("line 4"), "{e}");
         assert!(VectorTable::parse("version = 2\nvectors = []").is_err());
+        let zero = "version = 1\n[[vectors]]\nvector = \"syn\"\nflags = { mask = 2, value = 0 }\n";
+        assert!(VectorTable::parse(zero).unwrap_err().to_string().contains("syn"));
     }
 }

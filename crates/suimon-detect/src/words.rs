@@ -34,7 +34,7 @@ fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(c);
@@ -46,13 +46,17 @@ fn percent(x: f64) -> String {
     format!("{:.0} %", x * 100.0)
 }
 
-fn shares(list: &[Share], n: usize) -> String {
-    let few: Vec<String> = list.iter().take(n).map(|s| format!("{} ({})", s.key, percent(s.share))).collect();
-    few.join(", ")
+/// The largest lines; shares under this say nothing to a reader.
+const LEAST_SHARE: f64 = 0.01;
+
+fn shares(list: &[Share], n: usize, between: &str) -> Option<String> {
+    let few = list.iter().take(n).filter(|s| s.share >= LEAST_SHARE);
+    let few: Vec<String> = few.map(|s| format!("{} ({})", s.key, percent(s.share))).collect();
+    (!few.is_empty()).then(|| few.join(between))
 }
 
 fn seconds(ms: u64) -> String {
-    if ms % 1_000 == 0 { format!("{}", ms / 1_000) } else { format!("{:.1}", ms as f64 / 1_000.0) }
+    if ms.is_multiple_of(1_000) { format!("{}", ms / 1_000) } else { format!("{:.1}", ms as f64 / 1_000.0) }
 }
 
 /// The English paragraph.
@@ -74,17 +78,20 @@ pub(crate) fn english(a: &Attack) -> String {
         );
     }
     if a.sources > 0 {
-        let (side, part) = if a.direction == Direction::In { ("sources", "sources") } else { ("peers", "peers") };
-        text += &format!(" About {} {side}", grouped(a.sources));
+        let side = if a.direction == Direction::In { "sources" } else { "peers" };
+        // A sample does not show every source.
+        let about = if a.evidence.sampling.rate > 1 { "At least" } else { "About" };
+        text += &format!(" {about} {} {side}", grouped(a.sources));
         match a.direction {
             Direction::In if a.spoof_likelihood >= 0.7 => text += ", probably forged",
             Direction::In if a.spoof_likelihood <= 0.3 => text += ", probably real",
             _ => {}
         }
-        text += &format!(" (largest {part}: {}).", shares(&a.evidence.top_sources, 2));
+        text += &shares(&a.evidence.top_sources, 2, ", ").map_or(".".to_owned(), |t| format!("; the largest: {t}."));
     }
     if !a.evidence.top_dst_ports.is_empty() {
-        text += &format!(" Destination ports: {}.", shares(&a.evidence.top_dst_ports, 3));
+        let ports = shares(&a.evidence.top_dst_ports, 3, ", ");
+        text += &ports.map_or(" Destination ports vary.".to_owned(), |t| format!(" Destination ports: {t}."));
     }
     let s = &a.evidence.sampling;
     if s.rate > 1 {
@@ -122,16 +129,20 @@ pub(crate) fn japanese(a: &Attack) -> String {
     }
     if a.sources > 0 {
         let side = if a.direction == Direction::In { "送信元" } else { "通信相手" };
-        text += &format!("{side}は約{}アドレスです", grouped(a.sources));
+        let about = if a.evidence.sampling.rate > 1 { "少なくとも" } else { "約" };
+        text += &format!("{side}は{about}{}アドレスです", grouped(a.sources));
         match a.direction {
             Direction::In if a.spoof_likelihood >= 0.7 => text += "(詐称されている可能性が高いです)",
             Direction::In if a.spoof_likelihood <= 0.3 => text += "(実在する送信元の可能性が高いです)",
             _ => {}
         }
-        text += &format!("。上位は{}です。", shares(&a.evidence.top_sources, 2));
+        let largest = shares(&a.evidence.top_sources, 2, "、");
+        text += &largest.map_or("。".to_owned(), |t| format!("。上位は{t}です。"));
     }
     if !a.evidence.top_dst_ports.is_empty() {
-        text += &format!("宛先ポートは{}です。", shares(&a.evidence.top_dst_ports, 3));
+        let ports = shares(&a.evidence.top_dst_ports, 3, "、");
+        text += &ports
+            .map_or("宛先ポートは分散しています。".to_owned(), |t| format!("宛先ポートは{t}です。"));
     }
     let s = &a.evidence.sampling;
     if s.rate > 1 {
