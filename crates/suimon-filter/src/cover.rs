@@ -13,7 +13,7 @@
 use crate::area::Area;
 use crate::boxes::{DPORT, DST, FLAGS, FRAG, HeaderBox, LEN, PORT_PROTOS, PROTO, SPORT, SRC, field_max};
 use crate::grid;
-use crate::range::Family;
+use crate::range::{Family, RangeSet};
 use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use suimon_base::PortRange;
@@ -25,6 +25,8 @@ pub const MAX_SINGLES: u128 = 4_096;
 pub const MAX_CELLS: usize = 1 << 18;
 /// Most candidate selectors.
 pub const MAX_SELECTORS: usize = 1 << 20;
+/// Most sets that the TCP flags of a request combine to.
+pub const MAX_FLAG_SETS: usize = 64;
 /// Most lines of one list.
 pub const MAX_LINES: usize = 2_000_000;
 
@@ -98,10 +100,15 @@ struct Cells {
     keys: Vec<Key>,
     areas: Vec<Area>,
     orders: Vec<usize>,
+    /// The distinct sets of TCP flags that are not all of them.
+    flag_sets: Vec<[bool; 256]>,
 }
 
 /// One choice for one field of a selector: the atoms it takes, `None` for the field left out.
 type Choice = (Option<Atom>, Vec<u16>);
+
+/// Flag tests with the atoms they take.
+type FlagChoices = Vec<(Option<TcpFlags>, Vec<u16>)>;
 
 struct Selector {
     proto: Option<u8>,
@@ -233,9 +240,12 @@ fn cut(family: Family, boxes: &[(usize, HeaderBox)], shape: Shape) -> Result<Cel
         }
         each(&taken, |key| members.entry(key).or_default().push(n));
     }
+    let partial: BTreeSet<&RangeSet> = boxes.iter().map(|b| &b.1[FLAGS]).filter(|s| !s.is(0, 255)).collect();
+    let flag_sets = partial.iter().map(|s| std::array::from_fn(|x| s.contains(x as u128))).collect();
     // Cells of the same boxes have the same addresses.
     let mut areas: HashMap<Vec<usize>, Area> = HashMap::new();
-    let mut cells = Cells { atoms, index: HashMap::new(), keys: Vec::new(), areas: Vec::new(), orders: Vec::new() };
+    let mut cells =
+        Cells { atoms, index: HashMap::new(), keys: Vec::new(), areas: Vec::new(), orders: Vec::new(), flag_sets };
     for (key, list) in members {
         cells.index.insert(key, cells.keys.len());
         cells.keys.push(key);
@@ -293,18 +303,43 @@ fn choices(atoms: &[Atom], ranges: bool) -> Vec<Choice> {
     out
 }
 
-fn flag_choices(atoms: &[Atom], bits: u8) -> Vec<(Option<TcpFlags>, Vec<u16>)> {
+/// The flag tests that some least cover can consist of. At each address the flags to drop are a union of sets of the
+/// request, and a line for several addresses takes what is common to them; a test that cannot be widened within any such
+/// set is a largest one of it.
+fn flag_choices(sets: &[[bool; 256]], atoms: &[Atom], bits: u8) -> Result<FlagChoices, CoverError> {
     let mut out = vec![(None, whole(atoms).1)];
-    if atoms.len() == 1 {
-        return out;
-    }
-    for mask in (1..=255u8).filter(|m| m & !bits == 0) {
-        for value in (0..=255u8).filter(|v| v & !mask == 0) {
-            let taken = (0..=255u8).filter(|x| x & mask == value).map(u16::from).collect();
-            out.push((Some(TcpFlags { mask, value }), taken));
+    let mut lattice: Vec<[bool; 256]> = Vec::new();
+    let mut fresh: Vec<[bool; 256]> = sets.to_vec();
+    while let Some(set) = fresh.pop() {
+        if lattice.contains(&set) {
+            continue;
+        }
+        for other in &lattice {
+            fresh.push(std::array::from_fn(|i| set[i] || other[i]));
+            fresh.push(std::array::from_fn(|i| set[i] && other[i]));
+        }
+        lattice.push(set);
+        if lattice.len() > MAX_FLAG_SETS {
+            return Err(CoverError::TooComplex(format!("more than {MAX_FLAG_SETS} sets of TCP flags")));
         }
     }
-    out
+    let taken = |t: TcpFlags| (0..=255u8).filter(move |x| x & t.mask == t.value);
+    let mut seen: BTreeSet<(u8, u8)> = BTreeSet::new();
+    for set in &lattice {
+        let inside = |t: TcpFlags| taken(t).all(|x| set[usize::from(x)]);
+        for mask in (1..=255u8).filter(|m| m & !bits == 0) {
+            for value in (0..=255u8).filter(|v| v & !mask == 0) {
+                let t = TcpFlags { mask, value };
+                let wider = |b: u8| TcpFlags { mask: mask & !(1 << b), value: value & !(1 << b) };
+                let widens = || (0..8u8).filter(|b| mask >> b & 1 == 1).any(|b| inside(wider(b)));
+                if !seen.contains(&(mask, value)) && inside(t) && !widens() {
+                    seen.insert((mask, value));
+                    out.push((Some(t), taken(t).map(u16::from).collect()));
+                }
+            }
+        }
+    }
+    Ok(out)
 }
 
 fn selectors(cells: &Cells, shape: Shape) -> Result<Vec<Selector>, CoverError> {
@@ -314,7 +349,7 @@ fn selectors(cells: &Cells, shape: Shape) -> Result<Vec<Selector>, CoverError> {
         list.into_iter().filter(|c| c.1.iter().all(|a| present.contains(a))).collect()
     }
     let protos = usable(choices(protos, false), &present[0]);
-    let flags = usable(flag_choices(flags, shape.flag_bits), &present[2]);
+    let flags = usable(flag_choices(&cells.flag_sets, flags, shape.flag_bits)?, &present[2]);
     let lens = usable(if shape.lengths { choices(lens, true) } else { vec![whole(lens)] }, &present[3]);
     let sports = usable(choices(sports, shape.port_ranges), &present[4]);
     let dports = usable(choices(dports, shape.port_ranges), &present[5]);

@@ -1,6 +1,6 @@
 //! Whether a text drops exactly what was asked, over the whole header space.
 //!
-//! The text is read back by the dialect's reader and both rule sets are turned into [`crate::diagram`]s, a representation
+//! The text is read back by the dialect's reader and both rule sets are turned into decision diagrams, a representation
 //! in which equal functions are the same node. The compiler works on boxes and covers and never sees a diagram, so a
 //! mistake in either shows here. Own diagrams instead of a BDD crate: the same canonical form, but over ranges instead
 //! of bits, so that what is missing or extra comes out as address and port ranges a person can read.
@@ -139,7 +139,6 @@ pub fn compare(request: &RuleSet, other: &RuleSet) -> Result<Proof, CheckError> 
     let mut d = Diagrams::new(side == Side::Source);
     let mut actions = Actions::default();
     let asked = actions.diagram(&mut d, &request.rules)?;
-    actions.limits = 0;
     let done = actions.diagram(&mut d, &other.rules)?;
     let requested = d.map(asked, asked, &|a, _| a)?;
     let covered = d.map(asked, done, &|a, b| if a == b { a } else { NONE })?;
@@ -162,37 +161,50 @@ fn side(request: &RuleSet) -> Side {
     if src && !dst { Side::Source } else { Side::Destination }
 }
 
-/// Numbers for actions: 0 is permit, 1 discard; each limit is its own, since two rules have two buckets.
+/// Numbers for actions: 0 is permit, 1 discard. Two rules with a rate have two buckets, so a limit is the same as another
+/// only with the same rate over exactly the same headers, wherever it stands in its list.
 #[derive(Default)]
 struct Actions {
-    limits: u8,
-    seen: Vec<(Action, u8)>,
+    seen: Vec<(Action, Node)>,
 }
 
+/// The first number of a limit.
+const FIRST_LIMIT: u8 = 2;
+
 impl Actions {
-    fn id(&mut self, action: Action) -> Result<u8, TooManyNodes> {
-        match action {
-            Action::Permit => Ok(NONE),
-            Action::Discard => Ok(1),
-            limit => {
-                self.limits = self.limits.checked_add(1).ok_or(TooManyNodes)?;
-                let key = (limit, self.limits);
-                let at = self.seen.iter().position(|s| *s == key).unwrap_or_else(|| {
-                    self.seen.push(key);
-                    self.seen.len() - 1
-                });
-                u8::try_from(at + 2).ok().filter(|&x| x < u8::MAX).ok_or(TooManyNodes)
-            }
-        }
-    }
     fn diagram(&mut self, d: &mut Diagrams, rules: &[Rule]) -> Result<Node, TooManyNodes> {
+        let mut limits: Vec<Action> = Vec::new();
         let mut list = Vec::with_capacity(rules.len());
         for r in rules {
-            let id = self.id(r.action)?;
+            let id = match r.action {
+                Action::Permit => NONE,
+                Action::Discard => 1,
+                limit => {
+                    limits.push(limit);
+                    number(limits.len() - 1)?
+                }
+            };
             list.push((&r.matches, id));
         }
-        d.first_match(&list)
+        let raw = d.first_match(&list)?;
+        let mut names = Vec::with_capacity(limits.len());
+        for (i, action) in limits.into_iter().enumerate() {
+            let own = number(i)?;
+            let key = (action, d.map(raw, raw, &|a, _| u8::from(a == own))?);
+            let at = self.seen.iter().position(|s| *s == key).unwrap_or(self.seen.len());
+            if at == self.seen.len() {
+                self.seen.push(key);
+            }
+            names.push(number(at)?);
+        }
+        let name = |a: u8| a.checked_sub(FIRST_LIMIT).and_then(|i| names.get(usize::from(i)).copied()).unwrap_or(a);
+        d.map(raw, raw, &|a, _| name(a))
     }
+}
+
+fn number(limit: usize) -> Result<u8, TooManyNodes> {
+    let id = u8::try_from(limit).ok().and_then(|n| n.checked_add(FIRST_LIMIT));
+    id.filter(|&x| x < u8::MAX).ok_or(TooManyNodes)
 }
 
 fn space(d: &mut Diagrams, node: Node) -> Result<Space, TooManyNodes> {

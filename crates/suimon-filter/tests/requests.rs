@@ -139,3 +139,41 @@ fn structured_requests_point_at_their_mistakes() {
     let e = parse("[[rules]]\ndst = [\"192.0.2.1\"]\ndst-ports = [53]\n").unwrap_err();
     assert!(e.message.contains("ports need a protocol"), "{e}");
 }
+
+#[test]
+fn a_whole_mail() {
+    let text = "件名: 【至急】攻撃を受けています\n差出人: noc@example.com\n日時: 2026/11/22 10:40\n\nお世話になっております。\n\
+        11/22 10:30頃より、弊社サーバ 192.0.2.10 (www.example.com) 宛に大量のUDP通信が届いており困っています。\n\
+        約 3.5Gbps、120 kpps です。つきましては以下を遮断してください。\n\n\
+        ・宛先： 192.0.2.10\n・プロトコル： UDP\n・送信元ポート： 53、123\n・期間： 明日 18:00 まで\n--\n電話 03-1234-5678 内線 210\n";
+    let p = parse(text).unwrap();
+    let got: Vec<_> = p.rules.rules.iter().map(|r| &r.matches).collect();
+    assert_eq!(got.len(), 2, "{got:?}");
+    for (m, port) in got.iter().zip([53, 123]) {
+        assert_eq!((m.proto, m.src_ports.as_slice(), m.dst_ports.len()), (Some(17), &[PortRange::one(port)][..], 0));
+        assert_eq!(m.dst, ["192.0.2.10/32".parse().unwrap()]);
+    }
+    let asked = ids(&p.questions);
+    assert!(asked.contains(&QuestionId::ProtocolAlone) && asked.contains(&QuestionId::UnreadNumbers));
+    assert!(!asked.contains(&QuestionId::EndTime) && !asked.contains(&QuestionId::PortSide));
+    // The story alone asks for the whole protocol; with a port it does not.
+    assert_eq!(rules("UDP の攻撃です。192.0.2.1 の 53/UDP").rules.len(), 1);
+    assert_eq!(one("192.0.2.1 TCP").dst_ports, []);
+}
+
+#[test]
+fn a_long_list_of_lines_is_compared_within_a_second() {
+    use suimon_filter::{
+        compile::{Options, compile},
+        dialect::Dialect,
+        proof::check,
+    };
+    let mut text = String::from("53/UDP\n");
+    for i in 0..10_000u32 {
+        text.push_str(&format!("{}\n", std::net::Ipv4Addr::from_bits(0xc600_0000 + i * 0x1fd)));
+    }
+    let rules = parse(&text).unwrap().rules;
+    let got = compile(&rules, Dialect::CiscoIos, &Options::default()).unwrap();
+    assert_eq!(got.lines, 10_001);
+    assert!(check(&rules, &got.text, Dialect::CiscoIos).unwrap().equal);
+}

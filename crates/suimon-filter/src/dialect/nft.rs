@@ -36,6 +36,10 @@ pub fn write(rules: &RuleSet, options: &Options) -> Result<Written, CompileError
             let mut pieces: Vec<_> = pieces.iter().map(|b| (*i, b.clone())).collect();
             join(&mut pieces);
             for (_, b) in &pieces {
+                let single = b[PROTO].count() == 1 || b[PROTO] == all(family)[PROTO];
+                if !single {
+                    return refuse(*i, "exceptions leave several protocols under one rate; name one protocol");
+                }
                 let text = format!("{} limit rate over {rate} drop", statement(b, family, *i, &mut sets)?);
                 limits.entry(*i).or_default().push(text);
             }

@@ -18,8 +18,10 @@ enum Side {
 }
 
 /// A protocol with or without ports.
+#[derive(Clone, PartialEq)]
 struct Service {
-    proto: u8,
+    /// `None` for ports without a protocol.
+    proto: Option<u8>,
     ports: Option<PortRange>,
     side: Side,
 }
@@ -94,7 +96,7 @@ const REFUSED: [(&str, &str); 16] = [
     ("除く", "exceptions"),
     ("除き", "exceptions"),
     ("除い", "exceptions"),
-    ("のぞ", "exceptions"),
+    ("のぞく", "exceptions"),
     ("except", "exceptions"),
     ("excluding", "exceptions"),
     ("exclude", "exceptions"),
@@ -158,6 +160,11 @@ impl Free {
                 self.heading.clear();
                 self.used_since_heading = false;
             }
+            Kind::Break(_) if self.used_since_heading && !self.list_goes_on() => {
+                self.in_ports = false;
+                self.port_side = None;
+                self.heading.clear();
+            }
             Kind::Addr(a) => self.address(i, *a, None)?,
             Kind::Number(_) => self.number(i)?,
             Kind::Word(w) => self.word(i, &token, w)?,
@@ -165,6 +172,15 @@ impl Free {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Whether the next line begins like another entry of a list of ports.
+    fn list_goes_on(&self) -> bool {
+        let mut i = self.at;
+        while matches!(self.kind(i), Some(Kind::Comma | Kind::Dash | Kind::Other)) {
+            i += 1;
+        }
+        matches!(self.kind(i), Some(Kind::Number(_))) || self.proto_at(i).is_some()
     }
 
     fn heading_side(&mut self, side: Side, ports: bool) {
@@ -191,7 +207,8 @@ impl Free {
         if let Some((_, kind)) = REFUSED.iter().find(|(w, _)| t.contains(w)) {
             return Err(refused(token, kind));
         }
-        if ["期限", "終了", "解除", "期間", "時間", "まで"].iter().any(|w| t.contains(w)) {
+        let until = t.contains("まで") && !["これまで", "それまで", "今まで", "ここまで"].iter().any(|w| t.contains(w));
+        if until || ["期限", "終了", "解除", "期間"].iter().any(|w| t.contains(w)) {
             self.notes.end = true;
         }
         if ["双方向", "両方向", "戻り", "受信方向", "送信方向"].iter().any(|w| t.contains(w)) {
@@ -224,7 +241,7 @@ impl Free {
         let token = &self.tokens[i];
         let proto = u8::try_from(n).map_err(|_| token.error("a protocol number is 0 to 255"))?;
         self.at = i + 1;
-        self.service(i, proto, None);
+        self.service(i, Some(proto), None);
         Ok(())
     }
 
@@ -250,7 +267,7 @@ impl Free {
             _ => {
                 let named = protocol(w).filter(|_| !w.starts_with(|c: char| c.is_ascii_digit()));
                 if let Some(proto) = named {
-                    self.service(i, proto, None);
+                    self.service(i, Some(proto), None);
                 }
             }
         }
@@ -303,7 +320,7 @@ impl Free {
             }
         }
         for p in protos {
-            self.service(start, p, None);
+            self.service(start, Some(p), None);
         }
         Ok(())
     }
@@ -371,9 +388,14 @@ impl Free {
         {
             let (ranges, next) = self.numbers(i)?;
             self.at = next;
-            let protos = if self.heading.is_empty() { vec![6, 17] } else { self.heading.clone() };
-            self.notes.without_protocol |= self.heading.is_empty();
-            self.services(i, &protos, &ranges);
+            let protos = self.heading.clone();
+            if protos.is_empty() {
+                for r in ranges {
+                    self.service(i, None, Some(r));
+                }
+            } else {
+                self.services(i, &protos, &ranges);
+            }
             return Ok(());
         }
         let part = slash || after_slash || matches!(self.kind(i + 1), Some(Kind::Dash | Kind::Colon));
@@ -386,25 +408,29 @@ impl Free {
     fn services(&mut self, i: usize, protos: &[u8], ranges: &[PortRange]) {
         for r in ranges {
             for &p in protos {
-                self.service(i, p, Some(*r));
+                self.service(i, Some(p), Some(*r));
             }
         }
     }
 
-    fn service(&mut self, i: usize, proto: u8, ports: Option<PortRange>) {
+    fn service(&mut self, i: usize, proto: Option<u8>, ports: Option<PortRange>) {
         self.items += 1;
         self.used_since_heading = true;
         self.notes.unsided_ports |= ports.is_some() && self.port_side.is_none();
         let side = self.port_side.unwrap_or(Side::Dst);
-        let new = self.groups.last().is_none_or(|g| g.address_first == Some(false) && g.last_is_address);
+        // A story often names "UDP" alone before the list: that is no group of its own.
+        let story = |g: &Group| {
+            ports.is_some() && g.services.iter().all(|s| s.ports.is_none() && matches!(s.proto, Some(6 | 17 | 132)))
+        };
+        let new = self.groups.last().is_none_or(|g| g.address_first == Some(false) && g.last_is_address && !story(g));
         if new {
             self.groups.push(Group { first: i, address_first: Some(false), ..Group::default() });
         }
         if let Some(g) = self.groups.last_mut() {
             g.last_is_address = false;
-            let known = g.services.iter().any(|s| s.proto == proto && s.ports == ports && s.side == side);
-            if !known {
-                g.services.push(Service { proto, ports, side });
+            let service = Service { proto, ports, side };
+            if !g.services.contains(&service) {
+                g.services.push(service);
             }
         }
     }
@@ -425,7 +451,9 @@ impl Free {
         self.in_ports &= self.at < self.tokens.len() && matches!(self.kind(self.at), Some(Kind::Colon));
         let new = self.groups.last().is_none_or(|g| {
             let filled = if side == Side::Src { &g.src } else { &g.dst };
-            !g.services.is_empty() && g.address_first == Some(true) && !filled.is_empty()
+            // The same address again, once in the story and once in the list, is the same group.
+            let again = nets.iter().all(|n| filled.contains(n));
+            !g.services.is_empty() && g.address_first == Some(true) && !filled.is_empty() && !again
         });
         if new {
             self.groups.push(Group { first: i, address_first: Some(true), ..Group::default() });
@@ -533,11 +561,43 @@ impl Free {
         }
         self.notes.paired = self.groups.len() > 1;
         let mut rules = RuleSet::default();
-        for g in &self.groups {
+        for g in &mut self.groups {
+            settle(g, &mut self.notes);
             group_rules(g, &mut rules);
         }
         Ok((rules, self.notes))
     }
+}
+
+/// Joins a protocol named alone with ports named alone, and lets ports win over the same protocol named alone: a story
+/// mentions "UDP" before the list says which port.
+fn settle(g: &mut Group, notes: &mut Notes) {
+    let bare: Vec<u8> = g
+        .services
+        .iter()
+        .filter(|s| s.ports.is_none())
+        .filter_map(|s| s.proto.filter(|p| matches!(p, 6 | 17 | 132)))
+        .collect();
+    let loose = g.services.iter().any(|s| s.proto.is_none());
+    let with_ports: Vec<u8> = g.services.iter().filter(|s| s.ports.is_some()).filter_map(|s| s.proto).collect();
+    notes.without_protocol |= loose && bare.is_empty();
+    notes.protocol_alone |= bare.iter().any(|p| loose || with_ports.contains(p));
+    let carriers = if bare.is_empty() { vec![6, 17] } else { bare.clone() };
+    let mut out: Vec<Service> = Vec::new();
+    for s in g.services.drain(..) {
+        let protos = match s.proto {
+            Some(p) if s.ports.is_none() && bare.contains(&p) && (loose || with_ports.contains(&p)) => continue,
+            Some(p) => vec![p],
+            None => carriers.clone(),
+        };
+        for p in protos {
+            let service = Service { proto: Some(p), ..s.clone() };
+            if !out.contains(&service) {
+                out.push(service);
+            }
+        }
+    }
+    g.services = out;
 }
 
 fn group_rules(g: &Group, rules: &mut RuleSet) {
@@ -555,8 +615,8 @@ fn group_rules(g: &Group, rules: &mut RuleSet) {
     for s in &g.services {
         let ports: Vec<PortRange> = s.ports.into_iter().collect();
         let (src_ports, dst_ports) = if s.side == Side::Src { (ports, Vec::new()) } else { (Vec::new(), ports) };
-        if s.proto != 1 {
-            push(Match { proto: Some(s.proto), src_ports, dst_ports, ..base.clone() });
+        if s.proto != Some(1) {
+            push(Match { proto: s.proto, src_ports, dst_ports, ..base.clone() });
             continue;
         }
         // "ICMP" means ICMPv6 where the addresses are IPv6.

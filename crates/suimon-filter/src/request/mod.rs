@@ -88,6 +88,8 @@ struct Notes {
     unsided_ports: bool,
     /// Ports whose protocol was not said.
     without_protocol: bool,
+    /// A protocol was named alone beside ports; the ports were taken.
+    protocol_alone: bool,
     /// An end or a duration was mentioned.
     end: bool,
     /// A direction was mentioned.

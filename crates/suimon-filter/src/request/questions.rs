@@ -14,6 +14,8 @@ pub enum QuestionId {
     PortSide,
     /// Which protocol carries the ports?
     PortProtocol,
+    /// A protocol is named alone and with ports.
+    ProtocolAlone,
     /// Towards the addresses, from them, or both?
     Direction,
     /// What about non-first fragments?
@@ -130,6 +132,20 @@ fn ports(rules: &RuleSet, notes: &Notes, out: &mut Vec<Question>) {
             (
                 "ポートのプロトコルはTCPですか、UDPですか、両方ですか。".into(),
                 "両方を遮断します。行数は2倍になり、意図しない通信も止まる可能性があります。",
+            ),
+        ));
+    }
+    if notes.protocol_alone {
+        out.push(ask(
+            QuestionId::ProtocolAlone,
+            "ports-only",
+            (
+                "A protocol is named alone and ports are named too: only these ports, or the whole protocol?".into(),
+                "Only the named ports of the protocol are dropped.",
+            ),
+            (
+                "プロトコルだけの記載とポートの記載があります。ポートだけを遮断しますか、プロトコル全体ですか。".into(),
+                "記載のポートだけを遮断します。",
             ),
         ));
     }
