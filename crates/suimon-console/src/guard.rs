@@ -31,8 +31,6 @@ pub(crate) struct FormToken(pub String);
 pub(crate) const SESSION_COOKIE: &str = "suimon-session";
 /// Name of the language's cookie.
 pub(crate) const LANG_COOKIE: &str = "suimon-lang";
-/// Name of the hidden field that every form carries.
-pub(crate) const FORM_TOKEN_FIELD: &str = "form-token";
 
 /// What the guard of one route knows.
 #[derive(Clone)]

@@ -1,14 +1,27 @@
-//! Pages for people.
+//! Pages for people: plain HTML from the spine's state, forms that post one command each.
 
-use crate::App;
-use crate::problem::Problem;
-use axum::extract::Request;
-use axum::response::{IntoResponse as _, Response};
+pub(crate) mod acts;
+mod attacks;
+mod cases;
+mod context;
+mod decision;
+mod ledger;
+mod measures;
+mod now;
+mod show;
+pub(crate) mod sign_in;
 
-pub(crate) fn problem(_: &App, _: &Request, problem: &Problem) -> Response {
-    (problem.status, problem.message.clone()).into_response()
-}
+pub(crate) use attacks::{attack, attacks};
+pub(crate) use cases::{case, cases, report};
+pub(crate) use context::{nothing_here, problem};
+pub(crate) use ledger::ledger;
+pub(crate) use measures::{measure, measures, release_all};
+pub(crate) use now::now;
 
-pub(crate) async fn nothing_here() -> Problem {
-    Problem::not_found("this page")
+use axum::http::header;
+use axum::response::IntoResponse;
+
+/// The one style sheet.
+pub(crate) async fn style() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("../assets/style.css"))
 }

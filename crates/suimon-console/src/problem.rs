@@ -54,9 +54,6 @@ impl Problem {
     pub(crate) fn ledger(message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "ledger", message)
     }
-    pub(crate) fn method(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", message)
-    }
 
     /// The JSON body.
     pub(crate) fn body(&self) -> Value {

@@ -3,6 +3,7 @@
 use super::{Access, Doc, Kind, Route};
 use crate::App;
 use crate::api::{read, write};
+use crate::pages::{self, acts, sign_in};
 use axum::routing::{MethodRouter, get, post};
 
 /// Parameters of lists.
@@ -21,6 +22,18 @@ const fn act(path: &'static str, doc: Doc, handler: fn() -> MethodRouter<App>) -
 
 const fn open(path: &'static str, doc: Doc, handler: fn() -> MethodRouter<App>) -> Route {
     Route { method: "GET", path, access: Access::AnyoneOnLoopback, kind: Kind::Api(doc), handler }
+}
+
+const fn page(path: &'static str, handler: fn() -> MethodRouter<App>) -> Route {
+    Route { method: "GET", path, access: Access::SignedIn, kind: Kind::Page, handler }
+}
+
+const fn form(path: &'static str, handler: fn() -> MethodRouter<App>) -> Route {
+    Route { method: "POST", path, access: Access::SignedIn, kind: Kind::Page, handler }
+}
+
+const fn anyone(method: &'static str, path: &'static str, handler: fn() -> MethodRouter<App>) -> Route {
+    Route { method, path, access: Access::AnyoneOnLoopback, kind: Kind::Page, handler }
 }
 
 const fn doc(id: &'static str, summary: &'static str, answer: &'static str) -> Doc {
@@ -94,4 +107,33 @@ pub(crate) const ROUTES: &[Route] = &[
     open("/api/v1/openapi.json", doc("openapi", "This document", "application/json"), || get(read::openapi)),
     open("/metrics", doc("metrics", "Counters in Prometheus text format", "text/plain"), || get(read::metrics)),
     open("/healthz", doc("healthz", "Whether acts can be recorded", "text/plain"), || get(read::healthz)),
+    // Pages.
+    anyone("GET", "/sign-in", || get(sign_in::ask)),
+    anyone("POST", "/sign-in", || post(sign_in::enter)),
+    anyone("GET", "/assets/style.css", || get(pages::style)),
+    page("/", || get(pages::now)),
+    page("/attacks", || get(pages::attacks)),
+    page("/attacks/{id}", || get(pages::attack)),
+    page("/cases", || get(pages::cases)),
+    page("/cases/{id}", || get(pages::case)),
+    page("/cases/{id}/report", || get(pages::report)),
+    page("/measures", || get(pages::measures)),
+    page("/measures/{id}", || get(pages::measure)),
+    page("/release-all", || get(pages::release_all)),
+    page("/ledger", || get(pages::ledger)),
+    // Forms.
+    form("/sign-out", || post(sign_in::leave)),
+    form("/cases", || post(acts::open_case)),
+    form("/cases/{id}/requests", || post(acts::record_request)),
+    form("/cases/{id}/measures", || post(acts::propose)),
+    form("/cases/{id}/notes", || post(acts::note)),
+    form("/cases/{id}/close", || post(acts::close)),
+    form("/requests/{id}/callback", || post(acts::callback)),
+    form("/requests/{id}/withdraw", || post(acts::withdraw)),
+    form("/measures/{id}/approve", || post(acts::approve)),
+    form("/measures/{id}/reject", || post(acts::reject)),
+    form("/measures/{id}/applied", || post(acts::applied)),
+    form("/measures/{id}/release", || post(acts::release)),
+    form("/measures/{id}/released", || post(acts::released)),
+    form("/release-all", || post(acts::release_all)),
 ];

@@ -1,0 +1,14 @@
+//! The console over the real engine, ledger and policies.
+
+#[path = "console/access.rs"]
+mod access;
+#[path = "console/api.rs"]
+mod api;
+#[path = "console/bench.rs"]
+mod bench;
+#[path = "console/documents.rs"]
+mod documents;
+#[path = "console/forms.rs"]
+mod forms;
+#[path = "console/sockets.rs"]
+mod sockets;
