@@ -1,4 +1,5 @@
 //! Random rules through every dialect, judged by `RuleSet::decide` on packets at the rules' own borders.
+//! For a long run raise `with_cases` below.
 
 use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -112,7 +113,7 @@ fn verdict(rules: &RuleSet, p: &PacketHeader) -> Action {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
     fn text_does_what_the_rules_say(set in rules(), seed in any::<u64>()) {
