@@ -6,11 +6,12 @@ use crate::entity::{Entity, HISTORY, Kind, NONE, Recent};
 use crate::nets::Nets;
 use crate::rules::Book;
 use crate::sample::{BUSY, Sample, Seen, hash, mix};
-use crate::slot::{FIXED, Scale, Slots, Standing};
+use crate::slot::{FIXED, Scale, Standing};
+use crate::targets::nearest_customers;
 use crate::vectors::VectorTable;
 use crate::wheel::{Long, Wheel};
 use foldhash::fast::FixedState;
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use suimon_base::attack::{Attack, AttackChange, Direction};
@@ -58,15 +59,15 @@ pub struct Detector {
     pub(crate) table: VectorTable,
     pub(crate) book: Book,
     pub(crate) scale: Scale,
-    nets: Nets,
+    pub(crate) nets: Nets,
     /// For each network the nearest one at or above it with a customer.
-    customer_net: Vec<u32>,
+    pub(crate) customer_net: Vec<u32>,
     pub(crate) entities: Vec<Entity>,
-    free: Vec<u32>,
-    v4: [HashMap<u32, u32, FixedState>; 2],
-    v6: [HashMap<u128, u32, FixedState>; 2],
-    covers: [HashMap<IpNet, u32, FixedState>; 2],
-    customers: [HashMap<IpNet, u32, FixedState>; 2],
+    pub(crate) free: Vec<u32>,
+    pub(crate) v4: [HashMap<u32, u32, FixedState>; 2],
+    pub(crate) v6: [HashMap<u128, u32, FixedState>; 2],
+    pub(crate) covers: [HashMap<IpNet, u32, FixedState>; 2],
+    pub(crate) customers: [HashMap<IpNet, u32, FixedState>; 2],
     pub(crate) samples: Vec<Option<Sample>>,
     pub(crate) hot: Vec<u32>,
     pub(crate) wheel: Wheel,
@@ -80,7 +81,7 @@ pub struct Detector {
     /// The open bucket, from [`FIRST_BUCKET`].
     pub(crate) bucket: u32,
     pub(crate) now: Timestamp,
-    sweep: usize,
+    pub(crate) sweep: usize,
 }
 
 /// Number of the first bucket; above 0 so that "none yet" and "before" have room.
@@ -105,18 +106,6 @@ struct Item {
     flows: u32,
     /// Standing rate and the buckets it stands for, of a flow longer than the window.
     long: Option<(Standing, u32)>,
-}
-
-pub(crate) fn side(direction: Direction) -> usize {
-    usize::from(direction == Direction::Out)
-}
-
-/// The covering /24 or /48.
-fn cover_of(a: IpAddr) -> IpNet {
-    match a {
-        IpAddr::V4(a) => IpNet::V4(Ipv4Net::new_assert(a, 24).trunc()),
-        IpAddr::V6(a) => IpNet::V6(Ipv6Net::new_assert(a, 48).trunc()),
-    }
 }
 
 impl std::fmt::Debug for Detector {
@@ -208,40 +197,8 @@ impl Detector {
         Ok(())
     }
 
-    /// Rules and parents of an existing target under new settings.
-    fn reassign(&mut self, at: usize) {
-        let (target, kind, direction) = {
-            let e = &self.entities[at];
-            (e.target, e.kind, e.direction)
-        };
-        let net = self.nets.find(target.addr());
-        let rules = match kind {
-            Kind::Host => net.map_or(0, |n| self.book.host(n)),
-            Kind::Cover => self.book.cover(target),
-            Kind::Customer => {
-                let own = self.config.networks.iter().position(|n| n.prefix == target);
-                own.and_then(|n| u32::try_from(n).ok()).map_or(0, |n| self.book.customer(n))
-            }
-        };
-        let customer = match (kind, net) {
-            (Kind::Host, Some(net)) => self.customer(net, direction),
-            _ => NONE,
-        };
-        let orphan = kind == Kind::Host && self.entities[at].live && self.entities[at].cover == NONE;
-        let cover =
-            if orphan && net.is_some() { self.cover(cover_of(target.addr()), direction, customer) } else { NONE };
-        if let Some(c) = self.entities.get_mut(cover as usize) {
-            c.hosts += 1;
-        }
-        let e = &mut self.entities[at];
-        e.rules = rules;
-        e.customer = customer;
-        if cover != NONE {
-            e.cover = cover;
-        }
-    }
-
-    /// Counts one flow. `now` is when it was received; a `now` before an earlier one counts as that one.
+    /// Counts one flow. `now` is when it was received; a `now` up to ten seconds before an
+    /// earlier one counts as that one, and further back the clock was set.
     pub fn flow(&mut self, exporter: &ExporterKey, now: Timestamp, flow: &FlowRecord) {
         self.advance(now);
         let sides = self.sides(flow);
@@ -279,13 +236,6 @@ impl Detector {
             Some(Side { net, host: self.host(direction, addr).unwrap_or(NONE) })
         };
         [of(Direction::In, flow.dst), of(Direction::Out, flow.src)]
-    }
-
-    fn host(&self, direction: Direction, addr: IpAddr) -> Option<u32> {
-        match addr {
-            IpAddr::V4(a) => self.v4[side(direction)].get(&u32::from(a)).copied(),
-            IpAddr::V6(a) => self.v6[side(direction)].get(&u128::from(a)).copied(),
-        }
     }
 
     fn apply(&mut self, exporter: &ExporterKey, flow: &FlowRecord, sides: [Option<Side>; 2]) {
@@ -483,157 +433,6 @@ impl Detector {
         u16::try_from(at).unwrap_or(u16::MAX)
     }
 
-    /// Gives a target a sample, if one is free.
-    pub(crate) fn attach(&mut self, at: u32) {
-        if self.entities[at as usize].sample != NONE {
-            return;
-        }
-        let fresh = Some(Sample::new(at, self.seed));
-        let place = match self.samples.iter().position(Option::is_none) {
-            Some(i) => {
-                self.samples[i] = fresh;
-                i
-            }
-            None if self.samples.len() < self.config.limits.max_samples => {
-                self.samples.push(fresh);
-                self.samples.len() - 1
-            }
-            None => {
-                self.counters.samples_refused += 1;
-                return;
-            }
-        };
-        self.entities[at as usize].sample = u32::try_from(place).unwrap_or(NONE);
-    }
-
-    /// The target and its parents for an address met for the first time.
-    fn meet(&mut self, direction: Direction, addr: IpAddr, net: u32) -> (u32, u32, u32) {
-        let customer = self.customer(net, direction);
-        let cover = self.cover(cover_of(addr), direction, customer);
-        let limits = self.config.limits;
-        let crowded = cover != NONE && self.entities[cover as usize].hosts >= limits.max_hosts_per_cover;
-        if crowded || self.counters.hosts as usize >= limits.max_hosts {
-            return (NONE, cover, customer);
-        }
-        let mut e = Entity::new(IpNet::from(addr), direction, Kind::Host, self.book.host(net), self.bucket);
-        (e.cover, e.customer) = (cover, customer);
-        let at = self.put(e);
-        match addr {
-            IpAddr::V4(a) => self.v4[side(direction)].insert(a.into(), at),
-            IpAddr::V6(a) => self.v6[side(direction)].insert(a.into(), at),
-        };
-        self.counters.hosts += 1;
-        if cover != NONE {
-            self.entities[cover as usize].hosts += 1;
-        }
-        (at, cover, customer)
-    }
-
-    fn cover(&mut self, prefix: IpNet, direction: Direction, customer: u32) -> u32 {
-        if let Some(at) = self.covers[side(direction)].get(&prefix) {
-            return *at;
-        }
-        // A customer's prefix of the same length says it all.
-        if self.entities.get(customer as usize).is_some_and(|e| e.target == prefix) {
-            return NONE;
-        }
-        if self.counters.covers as usize >= self.config.limits.max_covers {
-            self.counters.covers_refused += 1;
-            return NONE;
-        }
-        let rules = self.book.cover(prefix);
-        let at = self.put(Entity::new(prefix, direction, Kind::Cover, rules, self.bucket));
-        self.covers[side(direction)].insert(prefix, at);
-        self.counters.covers += 1;
-        at
-    }
-
-    fn customer(&mut self, net: u32, direction: Direction) -> u32 {
-        let owner = self.customer_net.get(net as usize).copied().unwrap_or(NONE);
-        let Some(network) = self.config.networks.get(owner as usize) else { return NONE };
-        // A customer's single address is watched as an address.
-        if network.prefix.prefix_len() == network.prefix.max_prefix_len() {
-            return NONE;
-        }
-        let prefix = network.prefix;
-        if let Some(at) = self.customers[side(direction)].get(&prefix) {
-            return *at;
-        }
-        let rules = self.book.customer(owner);
-        let at = self.put(Entity::new(prefix, direction, Kind::Customer, rules, self.bucket));
-        self.customers[side(direction)].insert(prefix, at);
-        at
-    }
-
-    fn put(&mut self, mut e: Entity) -> u32 {
-        if let Some(at) = self.free.pop() {
-            let old = &mut self.entities[at as usize];
-            e.generation = old.generation + 1;
-            *old = e;
-            return at;
-        }
-        self.entities.push(e);
-        u32::try_from(self.entities.len() - 1).unwrap_or(NONE)
-    }
-
-    /// The entity of exactly this prefix.
-    pub(crate) fn entity(&self, target: IpNet, direction: Direction) -> Option<u32> {
-        let s = side(direction);
-        let host = match target {
-            IpNet::V4(n) if n.prefix_len() == 32 => self.v4[s].get(&u32::from(n.addr())),
-            IpNet::V6(n) if n.prefix_len() == 128 => self.v6[s].get(&u128::from(n.addr())),
-            _ => None,
-        };
-        host.or_else(|| self.customers[s].get(&target)).or_else(|| self.covers[s].get(&target)).copied()
-    }
-
-    /// Forgets addresses without traffic, a part of the table at each bucket.
-    pub(crate) fn sweep(&mut self) {
-        let pressed = self.counters.hosts as usize * 10 >= self.config.limits.max_hosts * 9;
-        // Under pressure ten seconds of silence are enough.
-        let idle_ms = if pressed { self.config.idle_ms.min(10_000) } else { self.config.idle_ms };
-        let idle = u32::try_from(idle_ms / self.config.bucket_ms).unwrap_or(u32::MAX).max(self.scale.window + 1);
-        let n = self.entities.len();
-        // Once around in about ten seconds.
-        let part = n.div_ceil((self.scale.per_second * 10.0) as usize).max(64).min(n);
-        for _ in 0..part {
-            self.sweep = if self.sweep + 1 >= n { 0 } else { self.sweep + 1 };
-            let at = self.sweep;
-            let e = &self.entities[at];
-            let quiet = e.live && !e.attacked && !e.hot && e.longs == 0 && self.bucket.saturating_sub(e.touched) > idle;
-            if quiet && (e.kind == Kind::Host || (e.kind == Kind::Cover && e.hosts == 0)) {
-                self.forget(at);
-            }
-        }
-    }
-
-    fn forget(&mut self, at: usize) {
-        let e = &mut self.entities[at];
-        e.live = false;
-        e.slots = Slots::default();
-        e.history = None;
-        let (sample, target, s, kind, cover) = (e.sample, e.target, side(e.direction), e.kind, e.cover);
-        e.sample = NONE;
-        if let Some(place) = self.samples.get_mut(sample as usize) {
-            *place = None;
-        }
-        if kind == Kind::Cover {
-            self.covers[s].remove(&target);
-            self.counters.covers -= 1;
-        } else {
-            match target.addr() {
-                IpAddr::V4(a) => self.v4[s].remove(&u32::from(a)),
-                IpAddr::V6(a) => self.v6[s].remove(&u128::from(a)),
-            };
-            self.counters.hosts -= 1;
-            self.counters.hosts_evicted += 1;
-            if let Some(c) = self.entities.get_mut(cover as usize) {
-                c.hosts = c.hosts.saturating_sub(1);
-            }
-        }
-        self.free.push(u32::try_from(at).unwrap_or(NONE));
-    }
-
     /// Takes a long flow's rate back from everything it was added to.
     pub(crate) fn end_long(&mut self, long: &Long) {
         for at in [long.entity, long.cover, long.customer] {
@@ -685,14 +484,4 @@ fn wheel(config: &Config) -> Wheel {
 /// Number of the bucket since the epoch.
 pub(crate) fn bucket_number(t: Timestamp, bucket_ms: u64) -> i64 {
     t.as_millis().div_euclid(i64::try_from(bucket_ms).unwrap_or(i64::MAX).max(1))
-}
-
-fn nearest_customers(config: &Config) -> Vec<u32> {
-    let owned: HashMap<IpNet, u32> =
-        config.networks.iter().zip(0u32..).filter(|(n, _)| n.customer.is_some()).map(|(n, i)| (n.prefix, i)).collect();
-    let owner = |p: IpNet| {
-        let above = std::iter::successors(Some(p), |p| p.supernet());
-        above.filter_map(|p| owned.get(&p).copied()).next().unwrap_or(NONE)
-    };
-    config.networks.iter().map(|n| owner(n.prefix)).collect()
 }

@@ -15,6 +15,9 @@ const DOMINANT: f64 = 0.5;
 /// Fragments beside a UDP vector belong to it from this share of its packets on, and answers beside fragments too.
 const COMPANION: f64 = 0.05;
 
+/// A clock that goes back by more was set; by less it is the order of arrival.
+const CLOCK_STEP_MS: i64 = 10_000;
+
 impl Detector {
     /// Moves on to `now` and returns what happened since the last call. Call it every 100 to 200 ms, also without
     /// flows: attacks begin and end here.
@@ -26,6 +29,9 @@ impl Detector {
     /// Closes every bucket that ended before `now`.
     pub(crate) fn advance(&mut self, now: Timestamp) {
         if now <= self.now && self.base.is_some() {
+            if self.now.ms_since(now) > CLOCK_STEP_MS {
+                self.step_back(now);
+            }
             return;
         }
         let number = bucket_number(now, self.config.bucket_ms);
@@ -41,6 +47,16 @@ impl Detector {
             }
         }
         self.now = self.now.max(now);
+    }
+
+    /// The clock was set back: counting goes on in the same bucket, which now begins at `now`.
+    fn step_back(&mut self, now: Timestamp) {
+        self.base = Some(bucket_number(now, self.config.bucket_ms) - i64::from(self.bucket));
+        self.now = now;
+        for r in &mut self.running {
+            r.sent = now;
+            r.below = None;
+        }
     }
 
     /// When a bucket began.

@@ -21,6 +21,7 @@ mod rules;
 mod sample;
 mod slot;
 mod spoof;
+mod targets;
 pub mod vectors;
 mod wheel;
 mod words;

@@ -87,7 +87,7 @@ pub fn packet_of(v: Vector, target: IpAddr, r: &mut ChaCha8Rng) -> FlowRecord {
         Vector::ChargenReflection => service(19, 1_020),
         Vector::WsDiscoveryReflection => service(3702, 900),
         Vector::ArmsReflection => service(3283, 1_048),
-        Vector::IkeReflection => service(if high % 2 == 0 { 500 } else { 4500 }, 600),
+        Vector::IkeReflection => service(if high.is_multiple_of(2) { 500 } else { 4500 }, 600),
         Vector::DvrReflection => service(37810, 600),
         Vector::Fragments => FlowRecord { fragment: Fragment::Later, ..flow(src, target, 17, (0, 0), 0, 1, 1_500) },
         Vector::Icmp => flow(src, target, if target.is_ipv4() { 1 } else { 58 }, (0, 0), 0, 1, 84),

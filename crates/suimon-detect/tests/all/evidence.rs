@@ -32,7 +32,7 @@ fn play(sampling: u32) -> (Attack, Attack) {
         out.retain_mut(|f| {
             n += 1;
             f.sampling = Sampling { rate: sampling, source: SamplingSource::Options };
-            n % sampling == 0
+            n.is_multiple_of(sampling)
         });
     });
     (started(&changes)[0].clone(), d.running()[0].clone())

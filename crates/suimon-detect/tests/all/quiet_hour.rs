@@ -1,6 +1,6 @@
 //! An hour of ordinary traffic raises nothing, whatever the seed.
 //!
-//! The hour is compressed: of each of 60 minutes, each at its own point of the day's curve, two seconds are played, with
+//! The hour is compressed: of each of 60 minutes, each at its own point of the day's curve, the first 1.4 seconds are played, with
 //! the busiest minute a flash crowd of three times the usual visitors. Rates are an ISP's: the largest services run at
 //! several times what single-vector limits would allow an ordinary host.
 
@@ -11,11 +11,13 @@ use std::net::IpAddr;
 use suimon_base::flow::{FlowRecord, Sampling, SamplingSource, present};
 use suimon_detect::Detector;
 
+type Make = fn(&mut ChaCha8Rng, IpAddr) -> FlowRecord;
+
 struct Service {
     host: IpAddr,
     /// Records a millisecond at the day's peak.
     rate: f64,
-    make: fn(&mut ChaCha8Rng, IpAddr) -> FlowRecord,
+    make: Make,
 }
 
 fn high(r: &mut ChaCha8Rng) -> u16 {
@@ -82,7 +84,7 @@ fn backup(r: &mut ChaCha8Rng, host: IpAddr) -> FlowRecord {
 }
 
 fn services() -> Vec<Service> {
-    let list: [(&str, f64, fn(&mut ChaCha8Rng, IpAddr) -> FlowRecord); 14] = [
+    let list: [(&str, f64, Make); 14] = [
         ("198.51.100.10", 5.0, web),
         ("198.51.100.11", 2.0, web),
         ("2001:db8:1::10", 5.0, web),
@@ -114,7 +116,7 @@ fn hour(seed: u64, sampling: u32) -> Vec<String> {
         for f in synchronous_expiry(&mut r, from) {
             d.flow(&exporter(), at(from), &f);
         }
-        let changes = run(&mut d, from, from + 2_000, |_, out| {
+        let changes = run(&mut d, from, from + 1_400, |_, out| {
             for s in &services {
                 let web = s.rate == 5.0;
                 let mut expected = s.rate * day * if web { crowd } else { 1.0 };
