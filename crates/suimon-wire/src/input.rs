@@ -55,3 +55,18 @@ impl<'a> Iterator for FlowDatagrams<'a> {
         }
     }
 }
+
+/// Splits a file of IPFIX messages, one behind the other (RFC 5655), into messages; anything else is one message.
+pub fn messages(file: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = file;
+    std::iter::from_fn(move || {
+        let len = match rest {
+            [] => return None,
+            [0, 10, hi, lo, ..] => usize::from(u16::from_be_bytes([*hi, *lo])).max(1),
+            _ => rest.len(),
+        };
+        let (message, tail) = rest.split_at_checked(len).unwrap_or((rest, &[]));
+        rest = tail;
+        Some(message)
+    })
+}

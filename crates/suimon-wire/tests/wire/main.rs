@@ -1,6 +1,8 @@
 //! Tests of the decoder from outside, in one program so that they link once.
 
 #[cfg(test)]
+mod behaviour;
+#[cfg(test)]
 mod captures;
 #[cfg(test)]
 mod common;
