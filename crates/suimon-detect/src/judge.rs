@@ -23,7 +23,20 @@ impl Detector {
     /// flows: attacks begin and end here.
     pub fn tick(&mut self, now: Timestamp) -> Vec<AttackChange> {
         self.advance(now);
-        std::mem::take(&mut self.out)
+        let mut out = std::mem::take(&mut self.out);
+        // A new attack is detected when somebody is told of it, not when its bucket ended.
+        let fresh: Vec<u64> =
+            out.iter().filter_map(|c| if let AttackChange::Started(a) = c { Some(a.serial) } else { None }).collect();
+        for change in &mut out {
+            let (AttackChange::Started(a) | AttackChange::Updated(a) | AttackChange::Ended(a)) = change;
+            if fresh.contains(&a.serial) {
+                a.detected = self.now;
+            }
+        }
+        for r in self.running.iter_mut().filter(|r| fresh.contains(&r.told.serial)) {
+            r.told.detected = self.now;
+        }
+        out
     }
 
     /// Closes every bucket that ended before `now`.

@@ -89,12 +89,34 @@ impl Detector {
                 self.samples.push(fresh);
                 self.samples.len() - 1
             }
-            None => {
-                self.counters.samples_refused += 1;
-                return;
-            }
+            None => match self.spare_sample(at) {
+                Some(i) => {
+                    self.samples[i] = fresh;
+                    i
+                }
+                None => {
+                    self.counters.samples_refused += 1;
+                    return;
+                }
+            },
         };
         self.entities[at as usize].sample = u32::try_from(place).unwrap_or(NONE);
+    }
+
+    /// A sample of a merely busy target, which one near its limit takes over.
+    fn spare_sample(&mut self, at: u32) -> Option<usize> {
+        if !self.entities[at as usize].hot {
+            return None;
+        }
+        let entities = &mut self.entities;
+        let spare = self.samples.iter().position(|s| {
+            let e = s.as_ref().and_then(|s| entities.get(s.entity as usize));
+            e.is_some_and(|e| !e.hot && !e.attacked)
+        })?;
+        if let Some(e) = self.samples[spare].as_ref().and_then(|s| entities.get_mut(s.entity as usize)) {
+            e.sample = NONE;
+        }
+        Some(spare)
     }
 
     /// The target and its parents for an address met for the first time.

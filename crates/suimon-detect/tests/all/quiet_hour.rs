@@ -1,6 +1,6 @@
 //! An hour of ordinary traffic raises nothing, whatever the seed.
 //!
-//! The hour is compressed: of each of 60 minutes, each at its own point of the day's curve, the first 1.4 seconds are played, with
+//! The hour is compressed: of each of 60 minutes, each at its own point of the day's curve, the first 1.2 seconds are played, with
 //! the busiest minute a flash crowd of three times the usual visitors. Rates are an ISP's: the largest services run at
 //! several times what single-vector limits would allow an ordinary host.
 
@@ -116,7 +116,7 @@ fn hour(seed: u64, sampling: u32) -> Vec<String> {
         for f in synchronous_expiry(&mut r, from) {
             d.flow(&exporter(), at(from), &f);
         }
-        let changes = run(&mut d, from, from + 1_400, |_, out| {
+        let changes = run(&mut d, from, from + 1_200, |_, out| {
             for s in &services {
                 let web = s.rate == 5.0;
                 let mut expected = s.rate * day * if web { crowd } else { 1.0 };

@@ -99,3 +99,22 @@ fn a_clock_that_steps_back_does_not_blind() {
     assert_eq!(started(&changes).len(), 1);
     assert_eq!(started(&changes)[0].started, at(1_000));
 }
+
+#[test]
+fn an_attack_takes_the_sample_of_a_merely_busy_host() {
+    let mut limits = Config::default().limits;
+    limits.max_samples = 1;
+    let mut d = Detector::new(Config { limits, ..config() }, 1).unwrap();
+    let mut r = rng(1);
+    let (busy, target): (IpAddr, IpAddr) = ("198.51.100.20".parse().unwrap(), "198.51.100.7".parse().unwrap());
+    run(&mut d, 0, 3_000, |ms, out| {
+        out.extend((0..2).map(|_| packet_of(Vector::TcpOther, busy, &mut r)));
+        if ms >= 1_000 {
+            out.extend((0..20).map(|_| packet_of(Vector::Syn, target, &mut r)));
+        }
+    });
+    let a = &d.running()[0];
+    assert_eq!(a.evidence.top_dst_ports[0].key, "443");
+    assert!(a.sources > 10_000, "{}", a.sources);
+    assert!(d.counters().samples_refused > 0);
+}
