@@ -82,6 +82,9 @@ pub struct Plan {
     pub attack_matches: Vec<Match>,
     /// Destinations it touches.
     pub targets: Vec<IpNet>,
+    /// Below this many arriving packets a second that the matches name, the attack counts as quiet: what normal traffic
+    /// of the same kind makes lies below it.
+    pub quiet_floor_pps: f64,
 }
 
 /// Everything a measure carries from its proposal on.

@@ -322,7 +322,12 @@ impl Engine {
             s.in_force()
                 .filter_map(|m| {
                     let plan = m.plan()?;
-                    Some(Watched { id: m.id, targets: plan.targets.clone(), attack: plan.attack_matches.clone() })
+                    Some(Watched {
+                        id: m.id,
+                        targets: plan.targets.clone(),
+                        attack: plan.attack_matches.clone(),
+                        quiet_floor_pps: plan.quiet_floor_pps,
+                    })
                 })
                 .collect()
         });

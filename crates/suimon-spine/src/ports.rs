@@ -43,6 +43,8 @@ pub struct Watched {
     pub targets: Vec<ipnet::IpNet>,
     /// Matches that name the attack's packets.
     pub attack: Vec<Match>,
+    /// Below this many arriving packets a second the attack counts as quiet.
+    pub quiet_floor_pps: f64,
 }
 
 /// What the planner is asked.

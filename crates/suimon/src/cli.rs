@@ -1,0 +1,362 @@
+//! The command line. Others script against it: names, options and exit codes stay.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+use std::path::PathBuf;
+use suimon_base::{CaseId, MeasureId};
+
+/// Suimon (水門): sees attacks, works out whether the provider may act, acts with the smallest measure, and takes it away
+/// again.
+///
+/// Exit codes: 0 done, 1 no (checked and found false), 2 bad input, 3 failed.
+#[derive(Debug, Parser)]
+#[command(name = "suimon", version, propagate_version = true)]
+pub struct Cli {
+    /// Print JSON: one object, or one object a line
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon: collect flows, detect, serve pages and API
+    Serve(ServeArgs),
+    /// Check a configuration file without starting anything
+    CheckConfig(CheckConfigArgs),
+    /// Run the whole job on a captured or made-up attack, in one process with real sockets
+    Drill(DrillArgs),
+    /// Print the flows in captures of flow datagrams or in raw datagram files
+    Decode(DecodeArgs),
+    /// Print the attacks in flow datagrams or packet captures
+    Detect(DetectArgs),
+    /// Compile and check packet filters
+    #[command(subcommand)]
+    Filter(FilterCommand),
+    /// Check the record
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
+    /// Work on cases of a running daemon
+    #[command(subcommand)]
+    Case(CaseCommand),
+    /// Propose, approve, apply and release measures of a running daemon
+    #[command(subcommand)]
+    Measure(MeasureCommand),
+    /// Print a one-time link to the pages of a running daemon, for the user who asks
+    SignIn(SocketArgs),
+}
+
+/// Where the daemon is.
+#[derive(Args, Debug, Clone)]
+pub struct SocketArgs {
+    /// The daemon's Unix socket
+    #[arg(long, env = "SUIMON_SOCKET", default_value = "/var/lib/suimon/suimon.sock", value_name = "PATH")]
+    pub socket: PathBuf,
+}
+
+/// `serve`.
+#[derive(Args, Debug)]
+pub struct ServeArgs {
+    /// Configuration file
+    #[arg(long, value_name = "F")]
+    pub config: PathBuf,
+}
+
+/// `check-config`.
+#[derive(Args, Debug)]
+pub struct CheckConfigArgs {
+    /// Configuration file
+    #[arg(value_name = "F")]
+    pub config: PathBuf,
+}
+
+/// What the model router exports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Export {
+    /// NetFlow version 9
+    Netflow9,
+    /// IPFIX
+    Ipfix,
+    /// sFlow version 5
+    Sflow,
+}
+
+/// Language of texts for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LangArg {
+    /// Japanese
+    Ja,
+    /// English
+    En,
+}
+
+/// `drill`.
+#[derive(Args, Debug)]
+pub struct DrillArgs {
+    /// A built-in scenario; `list` names them
+    #[arg(value_name = "SCENARIO", conflicts_with = "capture")]
+    pub scenario: Option<String>,
+    /// Play the packets of this pcap or pcapng file instead, with legitimate traffic to the same host and ports
+    #[arg(long, value_name = "F")]
+    pub capture: Option<PathBuf>,
+    /// What the model router exports
+    #[arg(long, value_enum, default_value = "netflow9")]
+    pub export: Export,
+    /// One in N packets is sampled
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub sampling: u32,
+    /// Folder for ledger and journal; a temporary one where absent
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Keep the daemon running afterwards, with a link to its pages
+    #[arg(long)]
+    pub keep: bool,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Length of the attack in seconds, fixed before the start; the scenario's own, or 15 for a capture
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(2..=3600))]
+    pub attack_seconds: Option<u64>,
+    /// Release after this many seconds without the attack
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub quiet_seconds: u64,
+    /// Dialect of the model router
+    #[arg(long, default_value = "flowspec")]
+    pub dialect: String,
+    /// Language of the timeline and the report
+    #[arg(long, value_enum, default_value = "en")]
+    pub lang: LangArg,
+}
+
+/// `decode`.
+#[derive(Args, Debug)]
+pub struct DecodeArgs {
+    /// pcap or pcapng files of flow datagrams, or raw datagrams in the order given
+    #[arg(required = true, value_name = "F")]
+    pub files: Vec<PathBuf>,
+}
+
+/// `detect`.
+#[derive(Args, Debug)]
+pub struct DetectArgs {
+    /// Flow datagrams (captured or raw) or plain packet captures
+    #[arg(required = true, value_name = "F")]
+    pub files: Vec<PathBuf>,
+    /// Prefixes to protect
+    #[arg(long, value_name = "P", num_args = 1.., required_unless_present = "config")]
+    pub network: Vec<IpNet>,
+    /// Thresholds and networks from this configuration file
+    #[arg(long, value_name = "F")]
+    pub config: Option<PathBuf>,
+    /// Packets of a plain capture stand for one in N; for flows, where the exporter does not say
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub sampling: u32,
+}
+
+/// `filter …`.
+#[derive(Debug, Subcommand)]
+pub enum FilterCommand {
+    /// Turn a written request into the smallest correct filter
+    Compile {
+        /// The request: a customer's words, TOML or JSON
+        #[arg(long, value_name = "F")]
+        request: PathBuf,
+        /// cisco-ios, nftables or flowspec
+        #[arg(long, value_name = "D")]
+        dialect: String,
+        /// Name of the list
+        #[arg(long, default_value = "SUIMON")]
+        name: String,
+        /// End of the filter, for its remark
+        #[arg(long)]
+        end: Option<String>,
+    },
+    /// Compare a filter made elsewhere with a request; exit code 1 where they differ
+    Check {
+        /// The request: a customer's words, TOML or JSON
+        #[arg(long, value_name = "F")]
+        request: PathBuf,
+        /// The filter's text
+        #[arg(long, value_name = "F")]
+        acl: PathBuf,
+        /// cisco-ios, nftables or flowspec
+        #[arg(long, value_name = "D")]
+        dialect: String,
+    },
+}
+
+/// `ledger …`.
+#[derive(Debug, Subcommand)]
+pub enum LedgerCommand {
+    /// Walk the hash chain; exit code 1 where it breaks
+    Verify {
+        /// The daemon's data folder
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+    },
+}
+
+/// `case …`.
+#[derive(Debug, Subcommand)]
+pub enum CaseCommand {
+    /// Open a case from a call or a mail
+    Open {
+        /// TOML file: customer, words, requester, channel, call-back
+        #[arg(long, value_name = "F")]
+        request: PathBuf,
+        #[command(flatten)]
+        socket: SocketArgs,
+    },
+    /// List cases
+    List {
+        #[command(flatten)]
+        socket: SocketArgs,
+    },
+    /// Show a case, or its report
+    Show {
+        /// The case, such as C-1
+        case: CaseId,
+        /// Print the after-the-fact report
+        #[arg(long)]
+        report: bool,
+        /// Language of the report
+        #[arg(long, value_enum, default_value = "ja")]
+        lang: LangArg,
+        #[command(flatten)]
+        socket: SocketArgs,
+    },
+    /// Record what came of calling back a registered number
+    Callback {
+        /// The request, such as R-1
+        request: suimon_base::RequestId,
+        /// Whether the contact confirmed the words
+        #[arg(long, action = clap::ArgAction::Set)]
+        confirmed: bool,
+        /// What was said
+        #[arg(long, default_value = "")]
+        note: String,
+        #[command(flatten)]
+        socket: SocketArgs,
+    },
+    /// Close a case in which nothing is in the network any more
+    Close {
+        /// The case, such as C-1
+        case: CaseId,
+        /// What the customer found on the host
+        #[arg(long, default_value = "")]
+        host_check: String,
+        #[command(flatten)]
+        socket: SocketArgs,
+    },
+}
+
+/// `measure …`.
+#[derive(Debug, Subcommand)]
+pub enum MeasureCommand {
+    /// Propose a measure; exit code 1 with what is missing where it is not allowed
+    Propose(ProposeArgs),
+    /// List measures
+    List {
+        #[command(flatten)]
+        socket: SocketArgs,
+    },
+    /// Show a measure with its text, undo, proof and basis
+    Show {
+        /// The measure, such as M-1
+        measure: MeasureId,
+        #[command(flatten)]
+        socket: SocketArgs,
+    },
+    /// Approve a measure as a second person
+    Approve {
+        /// The measure, such as M-1
+        measure: MeasureId,
+        /// Another of the alternatives, by its number
+        #[arg(long)]
+        choose: Option<usize>,
+        /// Why a wider way is taken although a narrower one is known
+        #[arg(long)]
+        wider_because: Option<String>,
+        #[command(flatten)]
+        socket: SocketArgs,
+    },
+    /// Record that the text of a measure was entered into a router
+    Applied {
+        /// The measure, such as M-1
+        measure: MeasureId,
+        /// Device, list, interface
+        #[arg(long)]
+        place: String,
+        /// What the device said
+        #[arg(long, default_value = "")]
+        note: String,
+        #[command(flatten)]
+        socket: SocketArgs,
+    },
+    /// Release a measure, or all of them
+    Release {
+        /// The measure, such as M-1
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        measure: Option<MeasureId>,
+        /// Every measure in the network
+        #[arg(long)]
+        all: bool,
+        /// Why
+        #[arg(long, default_value = "released on the command line")]
+        words: String,
+        /// The undo was entered by hand: how it was checked that nothing is left
+        #[arg(long, conflicts_with = "all", value_name = "HOW")]
+        done: Option<String>,
+        #[command(flatten)]
+        socket: SocketArgs,
+    },
+}
+
+/// `measure propose`.
+#[derive(Args, Debug)]
+pub struct ProposeArgs {
+    /// The case it belongs to, such as C-1
+    #[arg(long)]
+    pub case: CaseId,
+    /// When it ends: 30s, 90m, 12h, 7d, next-business-day, quiet:15m, by-hand:24h
+    #[arg(long)]
+    pub end: String,
+    /// Dialect of the text
+    #[arg(long)]
+    pub dialect: Option<String>,
+    /// Who applies it
+    #[arg(long)]
+    pub hand: Option<String>,
+    /// One of the alternatives, by its number
+    #[arg(long)]
+    pub choose: Option<usize>,
+    /// Rules from this written request instead of from the attack
+    #[arg(long, value_name = "F")]
+    pub request: Option<PathBuf>,
+    /// Why
+    #[arg(long, default_value = "")]
+    pub reason: String,
+    /// The operator's own plant is impaired: what shows it
+    #[arg(long, value_name = "EVIDENCE")]
+    pub plant_impaired: Option<String>,
+    /// Another party is protected: who
+    #[arg(long, value_name = "WHO")]
+    pub protects: Option<String>,
+    /// The sender means harm: what shows it
+    #[arg(long, value_name = "EVIDENCE")]
+    pub malice: Option<String>,
+    /// Milder means looked at, and why they do not hold
+    #[arg(long, value_name = "TEXT")]
+    pub alternatives_tried: Option<String>,
+    /// Why the harm done is no greater than the harm averted
+    #[arg(long, value_name = "TEXT")]
+    pub harm_balance: Option<String>,
+    /// Why a wider way is taken although a narrower one is known
+    #[arg(long, value_name = "TEXT")]
+    pub wider_because: Option<String>,
+    #[command(flatten)]
+    pub socket: SocketArgs,
+}
