@@ -5,7 +5,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use netflow_parser::variable_versions::ipfix::FlowSetBody as IpfixBody;
+use netflow_parser::variable_versions::ipfix::{FlowSetBody as IpfixBody, Template as IpfixTemplate};
 use netflow_parser::variable_versions::v9::FlowSetBody as V9Body;
 use netflow_parser::{AutoScopedParser, NetflowPacket};
 use suimon_base::Timestamp;
@@ -61,7 +61,7 @@ fuzz_target!(|data: &[u8]| {
 });
 
 /// Flows that the other decoder found; `None` where it lacked a template, left out a set (it refuses templates with fields
-/// of no length) or met an options set.
+/// of no length, and reads on behind a template id of 0, which we take for padding) or met an options set.
 fn count(packets: &[NetflowPacket], sets: Option<usize>) -> Option<usize> {
     let mut total = 0;
     for packet in packets {
@@ -70,8 +70,10 @@ fn count(packets: &[NetflowPacket], sets: Option<usize>) -> Option<usize> {
             NetflowPacket::V9(v9) if sets == Some(v9.flowsets.len()) => {
                 for set in &v9.flowsets {
                     match &set.body {
-                        V9Body::Data(data) => total += data.fields.len(),
-                        V9Body::Template(_) => {}
+                        V9Body::Data(data) if !data.fields.is_empty() => total += data.fields.len(),
+                        V9Body::Template(all)
+                            if usize::from(set.header.length)
+                                == 4 + all.templates.iter().map(|t| 4 + 4 * t.fields.len()).sum::<usize>() => {}
                         _ => return None,
                     }
                 }
@@ -79,8 +81,10 @@ fn count(packets: &[NetflowPacket], sets: Option<usize>) -> Option<usize> {
             NetflowPacket::IPFix(ipfix) if sets == Some(ipfix.flowsets.len()) => {
                 for set in &ipfix.flowsets {
                     match &set.body {
-                        IpfixBody::Data(data) => total += data.fields.len(),
-                        IpfixBody::Template(_) | IpfixBody::Templates(_) => {}
+                        IpfixBody::Data(data) if !data.fields.is_empty() => total += data.fields.len(),
+                        IpfixBody::Template(t) if usize::from(set.header.length) == 4 + template(t) => {}
+                        IpfixBody::Templates(all)
+                            if usize::from(set.header.length) == 4 + all.iter().map(template).sum::<usize>() => {}
                         _ => return None,
                     }
                 }
@@ -89,6 +93,11 @@ fn count(packets: &[NetflowPacket], sets: Option<usize>) -> Option<usize> {
         }
     }
     Some(total)
+}
+
+/// Octets of a template; where they do not fill the set, the other decoder has left templates out.
+fn template(template: &IpfixTemplate) -> usize {
+    4 + template.fields.iter().map(|f| if f.enterprise_number.is_some() { 8 } else { 4 }).sum::<usize>()
 }
 
 /// The number of sets, where the datagram is exactly as long as its lengths say: about what follows, decoders differ.

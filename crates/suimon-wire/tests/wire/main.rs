@@ -10,3 +10,7 @@ mod common;
 mod corpus;
 #[cfg(test)]
 mod encode;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod peers;
