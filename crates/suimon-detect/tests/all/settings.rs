@@ -118,3 +118,22 @@ fn an_attack_takes_the_sample_of_a_merely_busy_host() {
     assert!(a.sources > 10_000, "{}", a.sources);
     assert!(d.counters().samples_refused > 0);
 }
+
+#[test]
+fn an_attack_does_not_become_the_normal() {
+    let target: IpAddr = "198.51.100.53".parse().unwrap();
+    let mut d = Detector::new(config(), 1).unwrap();
+    let mut r = rng(1);
+    let mut flood = |_: i64, out: &mut Vec<suimon_base::FlowRecord>| {
+        for _ in 0..6 {
+            let f = packet_of(Vector::DnsReflection, target, &mut r);
+            out.push(suimon_base::FlowRecord { packets: 10, bytes: 4_000, ..f });
+        }
+    };
+    let first = run(&mut d, 0, 120_000, &mut flood);
+    let between = run(&mut d, 120_000, 130_000, |_, _| {});
+    let second = run(&mut d, 130_000, 132_000, &mut flood);
+    assert_eq!((started(&first).len(), started(&second).len()), (1, 1));
+    assert!(matches!(between.last(), Some(AttackChange::Ended(_))));
+    assert_eq!(started(&second)[0].evidence.fired[0].threshold, started(&first)[0].evidence.fired[0].threshold);
+}
