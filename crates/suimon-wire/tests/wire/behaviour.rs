@@ -2,9 +2,10 @@
 
 use crate::common::{decode, decoder, exporter};
 use crate::encode::{
-    Flow, IPFIX_FIELDS, SECS, Spec, V6_FIELDS, V9_FIELDS, VARIABLE, VARLEN_FIELDS, data, flows, message, pcap, pcapng,
-    set, sflow, template, udp_frame, v5,
+    Flow, IPFIX_FIELDS, SECS, Spec, V6_FIELDS, V9_FIELDS, VARIABLE, VARLEN_FIELDS, data, flows, message, set, sflow,
+    template, v5,
 };
+use crate::files::{pcap, pcapng, udp_frame};
 use std::net::{IpAddr, Ipv4Addr};
 use suimon_base::Timestamp;
 use suimon_base::flow::{FlowRecord, Forwarding, Fragment, SamplingSource, present};
@@ -224,7 +225,9 @@ fn fate_and_fragments() {
 fn times_of_every_kind() {
     let now = SECS as i64 * 1_000_000;
     let ntp = |us: i64| {
-        (((us / 1_000_000 + 2_208_988_800) as u64) << 32 | ((us % 1_000_000) << 32) as u64 / 1_000_000).to_be_bytes()
+        let seconds = (us / 1_000_000 + 2_208_988_800) as u64;
+        let fraction = (((us % 1_000_000) as u64) << 32) / 1_000_000;
+        ((seconds << 32) | fraction).to_be_bytes()
     };
     let start = |version, fields: &[Spec], record: &[u8]| one(version, fields, record).start.as_micros();
     assert_eq!(start(10, &[(150, 4)], &(SECS as u32).to_be_bytes()), now);

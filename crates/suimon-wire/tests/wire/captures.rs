@@ -1,7 +1,7 @@
 //! Datagrams of real exporters, judged by other decoders.
 
 use crate::common::{decode, decoder, payloads};
-use crate::encode::{pcap, udp_frame};
+use crate::files::{pcap, udp_frame};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};

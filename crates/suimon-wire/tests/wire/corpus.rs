@@ -2,9 +2,9 @@
 
 use crate::common::exporter;
 use crate::encode::{
-    IPFIX_FIELDS, V6_FIELDS, V9_FIELDS, VARLEN_FIELDS, data, flows, frame, message, pcap, pcapng, set, sflow, template,
-    v5,
+    IPFIX_FIELDS, V6_FIELDS, V9_FIELDS, VARLEN_FIELDS, data, flows, frame, message, set, sflow, template, v5,
 };
+use crate::files::{pcap, pcapng};
 use std::path::PathBuf;
 use suimon_base::Timestamp;
 use suimon_wire::packet::{LinkType, parse_frame};

@@ -2,9 +2,9 @@
 
 use crate::common::{decode, decoder, exporter};
 use crate::encode::{
-    IPFIX_FIELDS, Spec, V9_FIELDS, VARIABLE, VARLEN_FIELDS, data, flows, message, pcap, pcapng, set, sflow, template,
-    v5,
+    IPFIX_FIELDS, Spec, V9_FIELDS, VARIABLE, VARLEN_FIELDS, data, flows, message, set, sflow, template, v5,
 };
+use crate::files::{pcap, pcapng};
 use proptest::prelude::*;
 use std::net::IpAddr;
 use suimon_base::Timestamp;

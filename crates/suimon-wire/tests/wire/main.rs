@@ -11,6 +11,8 @@ mod corpus;
 #[cfg(test)]
 mod encode;
 #[cfg(test)]
+mod files;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod peers;
