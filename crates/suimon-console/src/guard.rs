@@ -7,7 +7,7 @@ use crate::routes::Access;
 use crate::sign_in::{form_token, same_secret};
 use crate::{App, pages, text};
 use axum::body::{Body, to_bytes};
-use axum::extract::{FromRequest as _, Form, Request, State};
+use axum::extract::{Form, FromRequest as _, Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, Uri};
 use axum::middleware::Next;
@@ -217,7 +217,8 @@ mod tests {
         for good in ["127.0.0.1", "127.0.0.1:8080", "localhost:1", "LOCALHOST", "[::1]", "[::1]:8080", "127.1.2.3:9"] {
             assert!(host_is_loopback(&with_host(good)).is_ok(), "{good}");
         }
-        for bad in ["example.com", "127.0.0.1.example.com", "localhost.example.com:80", "192.0.2.1", "", "[2001:db8::1]"]
+        for bad in
+            ["example.com", "127.0.0.1.example.com", "localhost.example.com:80", "192.0.2.1", "", "[2001:db8::1]"]
         {
             assert!(host_is_loopback(&with_host(bad)).is_err(), "{bad}");
         }

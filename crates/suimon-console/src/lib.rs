@@ -44,7 +44,10 @@ pub struct About {
 
 impl fmt::Debug for About {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("About").field("version", &self.version).field("exercise", &self.exercise).finish_non_exhaustive()
+        f.debug_struct("About")
+            .field("version", &self.version)
+            .field("exercise", &self.exercise)
+            .finish_non_exhaustive()
     }
 }
 

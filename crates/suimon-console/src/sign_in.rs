@@ -1,8 +1,6 @@
 //! One-time links, sessions and bearer tokens, until accounts exist. All of them live in memory: a restart ends them.
 
-use crate::limits::{
-    API_TOKEN_LIFE_MS, LINK_LIFE_MS, MAX_API_TOKENS, MAX_LINKS, MAX_SESSIONS, SESSION_LIFE_MS,
-};
+use crate::limits::{API_TOKEN_LIFE_MS, LINK_LIFE_MS, MAX_API_TOKENS, MAX_LINKS, MAX_SESSIONS, SESSION_LIFE_MS};
 use crate::random::{Bits, Ratchet, hash, hex};
 use std::collections::HashMap;
 use std::fmt;

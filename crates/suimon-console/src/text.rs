@@ -100,8 +100,13 @@ mod tests {
             }
             visible.push_str(rest);
             // The product's name, the languages' own names, a unit, and the request's words, which are Japanese.
-            for known in ["Suimon", "日本語", "English", " ms", "攻撃が来ていて困っているが、状況が確認できないので、調査して遮断してほしい"]
-            {
+            for known in [
+                "Suimon",
+                "日本語",
+                "English",
+                " ms",
+                "攻撃が来ていて困っているが、状況が確認できないので、調査して遮断してほしい",
+            ] {
                 visible = visible.replace(known, "");
             }
             let word = visible.split_whitespace().find(|w| w.chars().any(char::is_alphabetic));

@@ -19,9 +19,8 @@ where
 {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Path(text) = Path::<String>::from_request_parts(parts, state)
-            .await
-            .map_err(|e| Problem::bad(e.body_text()))?;
+        let Path(text) =
+            Path::<String>::from_request_parts(parts, state).await.map_err(|e| Problem::bad(e.body_text()))?;
         text.parse().map(Id).map_err(|e: T::Err| Problem::bad(e.to_string()))
     }
 }

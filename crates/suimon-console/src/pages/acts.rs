@@ -286,8 +286,11 @@ pub(crate) async fn approve(
             .map(|n| n.parse().map_err(|_| Problem::bad(format!("`{n}` is no alternative"))))
             .transpose()?;
         let (wider_because, loss_accepted) = (some(f.wider_because), ticked(&f.loss_accepted));
-        let claims = (wider_because.is_some() || loss_accepted)
-            .then(|| Claims { wider_because, loss_accepted, ..Claims::default() });
+        let claims = (wider_because.is_some() || loss_accepted).then(|| Claims {
+            wider_because,
+            loss_accepted,
+            ..Claims::default()
+        });
         Ok(Command::Approve { measure: id(&measure)?, choose, claims })
     };
     run(&app, &ctx, caller, form, &format!("/measures/{measure}"), approve).await
@@ -323,8 +326,7 @@ pub(crate) async fn applied(
     Path(measure): Path<String>,
     form: Filled<AppliedForm>,
 ) -> Response {
-    let applied =
-        |f: AppliedForm| Ok(Command::RecordApplied { measure: id(&measure)?, place: f.place, note: f.note });
+    let applied = |f: AppliedForm| Ok(Command::RecordApplied { measure: id(&measure)?, place: f.place, note: f.note });
     run(&app, &ctx, caller, form, &format!("/measures/{measure}"), applied).await
 }
 
@@ -365,6 +367,7 @@ pub(crate) async fn released(
     Path(measure): Path<String>,
     form: Filled<CheckedForm>,
 ) -> Response {
-    let released = |f: CheckedForm| Ok(Command::RecordReleased { measure: id::<MeasureId>(&measure)?, checked: f.checked });
+    let released =
+        |f: CheckedForm| Ok(Command::RecordReleased { measure: id::<MeasureId>(&measure)?, checked: f.checked });
     run(&app, &ctx, caller, form, &format!("/measures/{measure}"), released).await
 }

@@ -65,11 +65,7 @@ struct ShareRow {
     share: String,
 }
 
-pub(crate) async fn attack(
-    State(app): State<App>,
-    ctx: Ctx,
-    id: Result<Id<AttackId>, Problem>,
-) -> Response {
+pub(crate) async fn attack(State(app): State<App>, ctx: Ctx, id: Result<Id<AttackId>, Problem>) -> Response {
     let id = match id {
         Ok(Id(id)) => id,
         Err(problem) => return ctx.fail(&problem, "/attacks"),

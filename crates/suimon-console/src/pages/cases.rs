@@ -170,10 +170,10 @@ fn request_view(t: &'static Texts, r: &Request, customer: Option<&Customer>) -> 
 }
 
 fn customer_view(t: &'static Texts, k: &Customer) -> CustomerView {
-    let contacts = k.contacts.iter().map(|c| ContactView {
-        id: c.id.clone(),
-        authority: joined(c.authority.iter().map(|a| authority(t, *a))),
-    });
+    let contacts = k
+        .contacts
+        .iter()
+        .map(|c| ContactView { id: c.id.clone(), authority: joined(c.authority.iter().map(|a| authority(t, *a))) });
     CustomerView {
         name: k.name.clone(),
         service: k.service.clone(),

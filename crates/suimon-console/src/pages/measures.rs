@@ -106,11 +106,7 @@ struct AlternativeRow {
     lines: String,
 }
 
-pub(crate) async fn measure(
-    State(app): State<App>,
-    ctx: Ctx,
-    id: Result<Id<MeasureId>, Problem>,
-) -> Response {
+pub(crate) async fn measure(State(app): State<App>, ctx: Ctx, id: Result<Id<MeasureId>, Problem>) -> Response {
     let id = match id {
         Ok(Id(id)) => id,
         Err(problem) => return ctx.fail(&problem, "/measures"),

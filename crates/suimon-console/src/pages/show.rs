@@ -213,8 +213,7 @@ pub(crate) fn newest<'a, V: 'a, R>(
     make: impl Fn(&V) -> R,
 ) -> (Vec<R>, Option<u64>) {
     let max = crate::limits::DEFAULT_ENTRIES;
-    let entries: Vec<(u64, &V)> =
-        newest_first.filter(|(n, _)| before.is_none_or(|b| *n < b)).take(max + 1).collect();
+    let entries: Vec<(u64, &V)> = newest_first.filter(|(n, _)| before.is_none_or(|b| *n < b)).take(max + 1).collect();
     let older = (entries.len() > max).then(|| entries.get(max - 1).map(|(n, _)| *n)).flatten();
     (entries.into_iter().take(max).map(|(_, v)| make(v)).collect(), older)
 }

@@ -27,8 +27,10 @@ async fn without_credentials_every_route_says_so_as_the_matrix_does() {
     let mut counts = [0; 3];
     for (method, path, who) in table() {
         let path = path.replace("{id}", "C-1");
-        for (name, value) in [("accept", "*/*"), ("cookie", "suimon-session=guess"), ("authorization", "Bearer guess")] {
-            let got = ask(&house.router, request(&method, &path).header(name, value).body(Body::empty()).unwrap()).await;
+        for (name, value) in [("accept", "*/*"), ("cookie", "suimon-session=guess"), ("authorization", "Bearer guess")]
+        {
+            let got =
+                ask(&house.router, request(&method, &path).header(name, value).body(Body::empty()).unwrap()).await;
             match who.as_str() {
                 "anyone on loopback" => {
                     // Signing in without a token is refused, but not for want of a session.
@@ -120,7 +122,8 @@ async fn a_form_without_the_sessions_token_changes_nothing() {
     let (mine, other) = (house.browser("operator").await, house.browser("approver").await);
     let stolen = other.form_token().await;
     let before = house.handle().with_state(|s| s.seq);
-    for fields in [vec![("text", "x")], vec![("text", "x"), ("form-token", "")], vec![("text", "x"), ("form-token", &stolen)]]
+    for fields in
+        [vec![("text", "x")], vec![("text", "x"), ("form-token", "")], vec![("text", "x"), ("form-token", &stolen)]]
     {
         let got = post_form(&house.router, "/cases/C-1/notes", &mine.cookie, &fields).await;
         assert_eq!(got.status, 403, "{fields:?}");

@@ -55,6 +55,7 @@ impl Planner for OnePlan {
             separates: true,
             questions: Vec::new(),
             attack_matches: vec![matches],
+            quiet_floor_pps: 100.0,
             targets: vec![target],
         })
     }
@@ -267,7 +268,9 @@ pub(crate) async fn post_form(router: &Router, path: &str, cookie: &str, fields:
 }
 
 fn encoded(text: &str) -> String {
-    text.bytes().map(|b| if b.is_ascii_alphanumeric() { (b as char).to_string() } else { format!("%{b:02X}") }).collect()
+    text.bytes()
+        .map(|b| if b.is_ascii_alphanumeric() { (b as char).to_string() } else { format!("%{b:02X}") })
+        .collect()
 }
 
 fn attack(now: Timestamp) -> Attack {

@@ -46,8 +46,7 @@ fn every_schema_is_there_and_used_and_every_operation_has_its_own_name() {
 fn check(name: &str, value: &Value) {
     let schema = json!({ "$ref": format!("#/components/schemas/{name}"), "components": { "schemas": schemas() } });
     let validator = jsonschema::validator_for(&schema).unwrap();
-    let errors: Vec<String> =
-        validator.iter_errors(value).map(|e| format!("{}: {e}", e.instance_path())).collect();
+    let errors: Vec<String> = validator.iter_errors(value).map(|e| format!("{}: {e}", e.instance_path())).collect();
     assert!(errors.is_empty(), "{name}:\n{}\n{value:#}", errors.join("\n"));
 }
 

@@ -58,7 +58,8 @@ async fn a_measure_by_the_pages() {
     };
     house.effect("M-2", effect).await;
     let start = approver.get("/?lang=en").await.text;
-    for shown in ["1 in the network right now", "500.0 kpps", "0.3 %", "100.0 %", "3 min", "role:approver", "router-1"] {
+    for shown in ["1 in the network right now", "500.0 kpps", "0.3 %", "100.0 %", "3 min", "role:approver", "router-1"]
+    {
         assert!(start.contains(shown), "{shown}: {start}");
     }
     assert!(approver.get("/release-all").await.text.contains("M-2"));
@@ -79,13 +80,7 @@ async fn what_people_write_is_shown_and_never_run() {
     assert_eq!(browser.post("/cases/C-1/notes", &[("text", evil)]).await.status, 303);
     let opened = browser.post("/cases", &[("customer", "shop"), ("title", evil)]).await;
     assert_eq!(opened.location(), "/cases/C-2");
-    let taken = [
-        ("words", evil),
-        ("company", evil),
-        ("contact", "noc"),
-        ("service", "line-1"),
-        ("channel", "mail"),
-    ];
+    let taken = [("words", evil), ("company", evil), ("contact", "noc"), ("service", "line-1"), ("channel", "mail")];
     assert_eq!(browser.post("/cases/C-2/requests", &taken).await.status, 303);
     let proposal = [("end", "1h"), ("reason", evil)];
     assert_eq!(browser.post("/cases/C-2/measures", &proposal).await.location(), "/measures/M-1");
