@@ -120,6 +120,7 @@ pub(crate) static EN: Texts = Texts {
     words_verbatim: "Words, verbatim",
     company: "Company",
     contact: "Contact",
+    registered_contacts: "Registered contacts",
     service: "Service or line",
     scope_hint: "Scope (empty: all that the customer holds)",
     asks_investigation: "Asks for an investigation",

@@ -136,6 +136,7 @@ texts!(
     words_verbatim,
     company,
     contact,
+    registered_contacts,
     service,
     scope_hint,
     asks_investigation,

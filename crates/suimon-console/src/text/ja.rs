@@ -120,6 +120,7 @@ pub(crate) static JA: Texts = Texts {
     words_verbatim: "依頼の言葉（そのまま）",
     company: "会社名",
     contact: "連絡担当者",
+    registered_contacts: "登録された担当者",
     service: "サービス・回線番号",
     scope_hint: "対象の範囲（空欄なら契約のすべて）",
     asks_investigation: "調査を求めている",
