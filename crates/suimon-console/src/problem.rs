@@ -18,7 +18,7 @@ pub(crate) struct Problem {
     /// The measure on record, for a denied proposal.
     pub measure: Option<MeasureId>,
     /// What is missing, for a denial.
-    pub denial: Option<Value>,
+    pub denial: Option<Box<Value>>,
 }
 
 impl Problem {
@@ -63,7 +63,7 @@ impl Problem {
                 map.insert("measure".to_owned(), json!(id));
             }
             if let Some(denial) = &self.denial {
-                map.insert("denial".to_owned(), denial.clone());
+                map.insert("denial".to_owned(), Value::clone(denial));
             }
         }
         json!({ "error": error })
@@ -79,7 +79,7 @@ impl From<CommandError> for Problem {
             CommandError::Conflict(_) => Self::new(StatusCode::CONFLICT, "conflict", message),
             CommandError::Denied { measure, denial } => Problem {
                 measure,
-                denial: serde_json::to_value(&denial).ok(),
+                denial: serde_json::to_value(&denial).ok().map(Box::new),
                 ..Self::new(StatusCode::FORBIDDEN, "denied", message)
             },
             CommandError::Ledger(_) => Self::ledger(message),

@@ -1,5 +1,7 @@
 //! The console over the real engine, ledger and policies.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests, like the tests themselves, fail by panicking")]
+
 #[path = "console/access.rs"]
 mod access;
 #[path = "console/api.rs"]
