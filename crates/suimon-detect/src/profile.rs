@@ -65,6 +65,23 @@ impl<'a> Ports<'a> {
     }
 }
 
+/// Which lengths may share a class. A rule on lengths can tell an attack's packets from others of the same kind only
+/// where they are not lumped together: bare SYNs differ by their options, answers of reflectors by their size, ICMP
+/// errors from echoes. Elsewhere a mean length says little and a finer split would only crowd out other classes.
+fn length_class(r: &Seen) -> u16 {
+    const SYN: u8 = 2;
+    const ACK: u8 = 16;
+    match (r.proto, r.len) {
+        (6, len) if r.flags & (SYN | ACK) == SYN => len,
+        (1 | 58, len @ 0..=128) => len,
+        (1 | 58, len) => 1_000 + len / 128,
+        (17, 0..=128) => 1,
+        (17, 129..=512) => 2,
+        (17, _) => 3,
+        _ => 0,
+    }
+}
+
 /// Classes of records, each record weighted by what it stands for. The packets and flows of each vector are scaled to
 /// the vector's own counted rates, so that only the split within a vector has the sample's error.
 pub(crate) fn build(table: &VectorTable, records: &[(Seen, f64)], strata: &[(u8, Rate)]) -> TrafficProfile {
@@ -76,14 +93,14 @@ pub(crate) fn build(table: &VectorTable, records: &[(Seen, f64)], strata: &[(u8,
         s.1 += w * f64::from(r.flows);
     }
     let rate = |v: u8| strata.iter().find(|(o, _)| *o == v).map(|(_, r)| *r).unwrap_or_default();
-    type Key = (u8, u8, Option<u16>, Option<u16>, u8, u8);
+    type Key = (u8, u8, Option<u16>, Option<u16>, u8, u8, u16);
     let mut classes: BTreeMap<Key, ProfileClass> = BTreeMap::new();
     for (r, w) in records {
         let (sum, real) = (sums.get(&r.vector).copied().unwrap_or_default(), rate(r.vector));
         let pps = w * f64::from(r.packets) * real.packets / sum.0.max(1e-9);
         let fps = w * f64::from(r.flows) * real.flows / sum.1.max(1e-9);
         let (src, dst) = (ports.keep(&ports.src, r, r.src_port), ports.keep(&ports.dst, r, r.dst_port));
-        let key = (r.vector, r.proto, src, dst, r.flags, r.fragment as u8);
+        let key = (r.vector, r.proto, src, dst, r.flags, r.fragment as u8, length_class(r));
         let class = ProfileClass {
             proto: r.proto,
             src_port: src,

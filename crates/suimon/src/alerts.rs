@@ -72,8 +72,10 @@ fn waiting(handle: &Handle, names: &[String], queued: &mut AlertId, base_url: &s
                     at: a.at,
                     severity: Severity::Critical,
                     case: Some(a.case),
-                    text_ja: "攻撃を検知し、事案を受け付けました。状況の確認とお客様への連絡をお願いします。".to_owned(),
-                    text_en: "An attack was detected and a case is open: assess it and contact the customer.".to_owned(),
+                    text_ja: "攻撃を検知し、事案を受け付けました。状況の確認とお客様への連絡をお願いします。"
+                        .to_owned(),
+                    text_en: "An attack was detected and a case is open: assess it and contact the customer."
+                        .to_owned(),
                     subject_ja: a.subject_ja,
                     subject_en: a.subject_en,
                     link: Some(link),

@@ -24,7 +24,8 @@ impl Answer {
     /// # Errors
     /// When it is none.
     pub fn json(&self) -> anyhow::Result<Value> {
-        serde_json::from_str(&self.text).with_context(|| format!("the daemon answered something unreadable: {}", self.text))
+        serde_json::from_str(&self.text)
+            .with_context(|| format!("the daemon answered something unreadable: {}", self.text))
     }
 
     /// The JSON of a success; errors become errors of the command line by status.

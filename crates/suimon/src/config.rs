@@ -51,8 +51,8 @@ impl Config {
     /// # Errors
     /// Exit code 2 with file, line and column for syntax and unknown keys, or the key for what does not make sense.
     pub fn read(path: &Path) -> anyhow::Result<Config> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| bad_input(format!("cannot read {}: {e}", path.display())))?;
+        let text =
+            std::fs::read_to_string(path).map_err(|e| bad_input(format!("cannot read {}: {e}", path.display())))?;
         let folder = path.parent().unwrap_or(Path::new("."));
         Config::parse(&text, folder).with_context(|| path.display().to_string())
     }
@@ -77,10 +77,13 @@ impl Config {
         let register = Register { customers: file.customer, networks, collection: file.collection };
         check_register(&register)?;
         let detect = detection(file.detect.unwrap_or_default(), file.network, &register)?;
-        let dialect: Dialect = file.measure.default_dialect.parse().map_err(|e| bad_input(format!("measure.default-dialect: {e}")))?;
-        let closed = file.calendar.extra_closed.iter().map(|d| {
-            parse_date(d).map_err(|e| bad_input(format!("calendar.extra-closed: `{d}`: {e}")))
-        });
+        let dialect: Dialect =
+            file.measure.default_dialect.parse().map_err(|e| bad_input(format!("measure.default-dialect: {e}")))?;
+        let closed = file
+            .calendar
+            .extra_closed
+            .iter()
+            .map(|d| parse_date(d).map_err(|e| bad_input(format!("calendar.extra-closed: `{d}`: {e}"))));
         Ok(Config {
             socket: file.node.socket.map_or_else(|| data.join("suimon.sock"), |s| folder.join(s)),
             base_url: file.node.base_url.unwrap_or_else(|| format!("http://{}", file.node.listen)),
@@ -139,7 +142,11 @@ fn detection(
     }
     config.thresholds = config.thresholds.over(&Thresholds::default());
     if let Some(bad) = networks.iter().find(|n| n.customer.as_ref().is_some_and(|c| register.customer(c).is_none())) {
-        return Err(bad_input(format!("network {}: there is no customer `{}`", bad.prefix, bad.customer.clone().unwrap_or_default())));
+        return Err(bad_input(format!(
+            "network {}: there is no customer `{}`",
+            bad.prefix,
+            bad.customer.clone().unwrap_or_default()
+        )));
     }
     config.networks = networks;
     for customer in &register.customers {
@@ -224,8 +231,8 @@ fn packs(policy: Option<&v1::Policy>, folder: &Path) -> anyhow::Result<Vec<suimo
                 .map_err(|e| bad_input(format!("policy pack: cannot read {}: {e}", path.display())))?;
             files.insert(name.to_owned(), text);
         }
-        let pack = suimon_policy::Pack::load(&files)
-            .map_err(|e| bad_input(format!("policy pack {}: {e}", dir.display())))?;
+        let pack =
+            suimon_policy::Pack::load(&files).map_err(|e| bad_input(format!("policy pack {}: {e}", dir.display())))?;
         out.push(pack);
     }
     Ok(out)

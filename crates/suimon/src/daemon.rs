@@ -80,13 +80,13 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>, more_hands: Vec<Arc<dy
         Some(sense) => start_collecting(&handle, sense, observations, figures.as_ref()).await?,
         None => Vec::new(),
     };
-    alerts::start(handle.clone(), clock.clone(), config.alerts, config.base_url).map_err(|e| bad_input(e.to_string()))?;
+    alerts::start(handle.clone(), clock.clone(), config.alerts, config.base_url)
+        .map_err(|e| bad_input(e.to_string()))?;
 
     let (stop, stopped) = watch::channel(false);
     let sign_in = Arc::new(SignIn::new(random_seed()?));
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .with_context(|| format!("cannot serve pages on {}", config.listen))?;
+    let listener =
+        TcpListener::bind(config.listen).await.with_context(|| format!("cannot serve pages on {}", config.listen))?;
     let address = listener.local_addr()?;
     let unix = unix_listener(&config.socket)?;
     let console = || Console {

@@ -45,10 +45,25 @@ impl Collector for Figures {
         });
         gauge(&mut e, "suimon_attacks_running", "Attacks that run now", live.attacks.len() as f64)?;
         gauge(&mut e, "suimon_cases_open", "Cases that are not closed", cases as f64)?;
-        gauge(&mut e, "suimon_measures_in_force", "Measures of which something may be in the network", in_force as f64)?;
+        gauge(
+            &mut e,
+            "suimon_measures_in_force",
+            "Measures of which something may be in the network",
+            in_force as f64,
+        )?;
         counter(&mut e, "suimon_ledger_events", "Events in the ledger", seq)?;
-        gauge(&mut e, "suimon_ledger_events_waiting", "Events that wait because the ledger cannot be written", live.waiting_events as f64)?;
-        counter(&mut e, "suimon_observations_lost", "Events lost while the ledger could not be written", live.lost_observations)?;
+        gauge(
+            &mut e,
+            "suimon_ledger_events_waiting",
+            "Events that wait because the ledger cannot be written",
+            live.waiting_events as f64,
+        )?;
+        counter(
+            &mut e,
+            "suimon_observations_lost",
+            "Events lost while the ledger could not be written",
+            live.lost_observations,
+        )?;
         let Some(flows) = &self.flows else { return Ok(()) };
         self.collector(&mut e, flows)?;
         let d = flows.detector.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -75,7 +90,12 @@ impl Collector for Figures {
 
 impl Figures {
     fn collector(&self, e: &mut DescriptorEncoder<'_>, flows: &FlowFigures) -> fmt::Result {
-        counter(e, "suimon_collect_kernel_drops", "Datagrams that the kernel dropped at our sockets", flows.kernel_drops.load(Ordering::Relaxed))?;
+        counter(
+            e,
+            "suimon_collect_kernel_drops",
+            "Datagrams that the kernel dropped at our sockets",
+            flows.kernel_drops.load(Ordering::Relaxed),
+        )?;
         let collector = flows.collector.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some((stats, _)) = collector else { return Ok(()) };
         let totals = [
@@ -107,12 +127,7 @@ impl Figures {
         ];
         for (name, help, get) in each {
             let name = format!("suimon_exporter_{name}");
-            let mut family = e.encode_descriptor(
-                &name,
-                help,
-                None,
-                prometheus_client::metrics::MetricType::Counter,
-            )?;
+            let mut family = e.encode_descriptor(&name, help, None, prometheus_client::metrics::MetricType::Counter)?;
             for (key, c) in &exporters {
                 let labels = [("exporter", key.addr.to_string()), ("domain", key.domain.to_string())];
                 ConstCounter::new(get(c)).encode(family.encode_family(&labels)?)?;

@@ -14,6 +14,9 @@ const KEPT: f64 = 0.99;
 /// Most ports that a refinement names.
 const MAX_PORTS: usize = 4;
 
+/// Most ranges of lengths that a refinement names.
+const MAX_LENGTHS: usize = 4;
+
 /// A set of matches, one for each vector and perhaps one for fragments.
 pub struct Variant {
     /// What it consists of, joined by `+`.
@@ -74,6 +77,18 @@ pub fn variants(attack: &Attack, split: &Split) -> Vec<Variant> {
         }
         out.push(Variant { id, matches });
     }
+    // Some vectors are told by their lengths, which not every dialect can say: the same without lengths is wider, and
+    // its cost is judged like any other's.
+    let wider: Vec<Variant> = out
+        .iter()
+        .filter(|v| v.matches.iter().any(|m| !m.lengths.is_empty()))
+        .map(|v| Variant {
+            id: format!("{}-any-length", v.id),
+            matches: v.matches.iter().map(|m| Match { lengths: Vec::new(), ..m.clone() }).collect(),
+        })
+        .filter(|w| w.matches.iter().all(|m| boxes::invalid(m).is_none()))
+        .collect();
+    out.extend(wider);
     out
 }
 
@@ -140,21 +155,35 @@ fn few_ports(own: &[(f64, &ProfileClass)], total: f64, of: fn(&ProfileClass) -> 
     Vec::new()
 }
 
-/// The lengths of nearly all packets, where the normal traffic of the same kind has others. Of the classes the largest
-/// are taken until enough of the packets are in.
+/// The lengths of nearly all packets, where the normal traffic of the same kind has others: the ranges of the largest
+/// classes until enough of the packets are in, or one range around them where there are many.
 fn lengths(own: &[(f64, &ProfileClass)], total: f64, normal: &[&ProfileClass]) -> Vec<PortRange> {
     let mut sorted = own.to_vec();
     sorted.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut sum = 0.0;
-    let mut hull: Option<PortRange> = None;
+    let mut ranges: Vec<PortRange> = Vec::new();
     for (pps, c) in sorted {
-        hull = Some(hull.map_or(c.ip_len, |h| PortRange { lo: h.lo.min(c.ip_len.lo), hi: h.hi.max(c.ip_len.hi) }));
+        ranges.push(c.ip_len);
         sum += pps;
         if sum >= KEPT * total {
             break;
         }
     }
-    let Some(h) = hull.filter(|_| sum >= KEPT * total && total > 0.0) else { return Vec::new() };
-    let apart = !normal.is_empty() && normal.iter().all(|n| n.ip_len.hi < h.lo || h.hi < n.ip_len.lo);
-    if apart { vec![h] } else { Vec::new() }
+    if sum < KEPT * total || total <= 0.0 || normal.is_empty() {
+        return Vec::new();
+    }
+    ranges.sort_unstable();
+    let mut joined: Vec<PortRange> = Vec::new();
+    for r in ranges {
+        match joined.last_mut() {
+            Some(last) if r.lo <= last.hi.saturating_add(1) => last.hi = last.hi.max(r.hi),
+            _ => joined.push(r),
+        }
+    }
+    if joined.len() > MAX_LENGTHS {
+        let hi = joined.last().map_or(u16::MAX, |r| r.hi);
+        joined = vec![PortRange { lo: joined.first().map_or(0, |r| r.lo), hi }];
+    }
+    let apart = normal.iter().all(|n| joined.iter().all(|r| n.ip_len.hi < r.lo || r.hi < n.ip_len.lo));
+    if apart { joined } else { Vec::new() }
 }

@@ -69,6 +69,12 @@ impl Split {
         self.normal.iter().map(|c| c.pps * matches.iter().map(|m| normally_taken(m, c).0).fold(0.0, f64::max)).sum()
     }
 
+    /// Whether the flows of a normal class are new connections: a TCP flow without SYN goes on with an old one. Where no
+    /// exporter tells TCP flags, every flow counts.
+    fn opens(&self, c: &ProfileClass) -> bool {
+        c.proto != 6 || c.tcp_flags & SYN != 0 || self.normal.iter().all(|n| n.proto != 6 || n.tcp_flags == 0)
+    }
+
     /// What the rules would lose.
     pub fn judge(&self, rules: &RuleSet) -> Lost {
         // A limit drops the same share of everything it takes.
@@ -107,7 +113,8 @@ impl Split {
         let sum = |list: &[ProfileClass], f: &dyn Fn(&ProfileClass) -> f64| list.iter().map(f).sum::<f64>();
         let attack = ratio(sum(&self.attack, &|c| c.pps * class(c, false).0), sum(&self.attack, &|c| c.pps));
         let legitimate = ratio(sum(&self.normal, &|c| c.pps * class(c, true).0), sum(&self.normal, &|c| c.pps));
-        let connections = ratio(sum(&self.normal, &|c| c.fps * class(c, true).1), sum(&self.normal, &|c| c.fps));
+        let opening = |c: &ProfileClass| if self.opens(c) { c.fps } else { 0.0 };
+        let connections = ratio(sum(&self.normal, &|c| opening(c) * class(c, true).1), sum(&self.normal, &opening));
         Lost { attack, legitimate: self.known.then_some(legitimate), connections: self.known.then_some(connections) }
     }
 }
@@ -118,11 +125,11 @@ fn fits(d: &ProfileClass, n: &ProfileClass, exact: bool) -> bool {
     if d.proto != n.proto || later(d) != later(n) {
         return false;
     }
+    let lengths = d.ip_len.lo <= n.ip_len.hi && n.ip_len.lo <= d.ip_len.hi;
     if exact {
-        return d.src_port == n.src_port && d.dst_port == n.dst_port && d.tcp_flags == n.tcp_flags;
+        return lengths && d.src_port == n.src_port && d.dst_port == n.dst_port && d.tcp_flags == n.tcp_flags;
     }
     let port = |a: Option<u16>, b: Option<u16>| a.is_none() || b.is_none() || a == b;
-    let lengths = d.ip_len.lo <= n.ip_len.hi && n.ip_len.lo <= d.ip_len.hi;
     port(d.src_port, n.src_port) && port(d.dst_port, n.dst_port) && d.tcp_flags == n.tcp_flags && lengths
 }
 

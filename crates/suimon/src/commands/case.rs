@@ -41,8 +41,8 @@ struct RequestFile {
 pub fn run(command: &CaseCommand, json: bool) -> anyhow::Result<Exit> {
     match command {
         CaseCommand::Open { request, socket } => {
-            let file: RequestFile = toml::from_str(&read_text(request)?)
-                .map_err(|e| bad_input(format!("{}: {e}", request.display())))?;
+            let file: RequestFile =
+                toml::from_str(&read_text(request)?).map_err(|e| bad_input(format!("{}: {e}", request.display())))?;
             let title = file.title.unwrap_or_else(|| file.words.trim().chars().take(60).collect());
             let draft = RequestDraft {
                 words: file.words,
@@ -60,7 +60,13 @@ pub fn run(command: &CaseCommand, json: bool) -> anyhow::Result<Exit> {
         CaseCommand::List { socket } => {
             let answer = client::call(&socket.socket, Method::GET, "/api/v1/cases", None)?.success()?;
             list(&answer, "cases", json, |c| {
-                format!("{:<6} {:<9} {:<16} {}", text(c, "/id"), text(c, "/phase"), text(c, "/customer"), text(c, "/title"))
+                format!(
+                    "{:<6} {:<9} {:<16} {}",
+                    text(c, "/id"),
+                    text(c, "/phase"),
+                    text(c, "/customer"),
+                    text(c, "/title")
+                )
             });
         }
         CaseCommand::Show { case, report: true, lang, socket } => {
@@ -77,14 +83,17 @@ pub fn run(command: &CaseCommand, json: bool) -> anyhow::Result<Exit> {
             if json { output::json(&json!({ "case": case, "report": answer.text })) } else { output::raw(&answer.text) }
         }
         CaseCommand::Show { case, socket, .. } => {
-            let answer = client::call(&socket.socket, Method::GET, &format!("/api/v1/cases/{case}"), None)?.success()?;
+            let answer =
+                client::call(&socket.socket, Method::GET, &format!("/api/v1/cases/{case}"), None)?.success()?;
             show(&answer, json, pretty);
         }
         CaseCommand::Callback { request, confirmed, note, socket } => {
             let body = json!({ "confirmed": confirmed, "note": note });
             let path = format!("/api/v1/requests/{request}/callback");
             let answer = client::call(&socket.socket, Method::POST, &path, Some(&body))?.success()?;
-            show(&answer, json, |v| format!("{} {}", text(v, "/request"), if *confirmed { "confirmed" } else { "not confirmed" }));
+            show(&answer, json, |v| {
+                format!("{} {}", text(v, "/request"), if *confirmed { "confirmed" } else { "not confirmed" })
+            });
         }
         CaseCommand::Close { case, host_check, socket } => {
             let body = json!({ "host-check": host_check });

@@ -6,8 +6,8 @@ use crate::exit::{Exit, bad_input};
 use crate::output;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
-use suimon_base::flow::{ExporterKey, FlowRecord};
 use suimon_base::Timestamp;
+use suimon_base::flow::{ExporterKey, FlowRecord};
 use suimon_wire::json::FlowJson;
 use suimon_wire::{Decoder, Limits, input, pcap};
 
@@ -47,7 +47,8 @@ pub fn datagrams(
         let place = |e: pcap::PcapError| bad_input(format!("{}: {e}", path.display()));
         for datagram in input::flow_datagrams(file).map_err(place)? {
             let d = datagram.map_err(place)?;
-            let result = decoder.datagram(d.exporter, d.received, d.bytes, &mut |key, flow| sink(key, d.received, flow));
+            let result =
+                decoder.datagram(d.exporter, d.received, d.bytes, &mut |key, flow| sink(key, d.received, flow));
             malformed += result.map_or(1, |s| u64::from(s.malformed));
         }
         return Ok(malformed);

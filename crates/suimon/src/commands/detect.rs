@@ -55,7 +55,8 @@ pub fn run(args: &DetectArgs, json: bool) -> anyhow::Result<Exit> {
 fn file(replay: &mut Replay, decoder: &mut Decoder, path: &Path, sampling: u32) -> anyhow::Result<()> {
     let bytes = read(path)?;
     let place = |e: pcap::PcapError| bad_input(format!("{}: {e}", path.display()));
-    let is_flows = !pcap::is_capture(&bytes) || input::flow_datagrams(&bytes).map_err(place)?.next().is_some_and(|d| d.is_ok());
+    let is_flows =
+        !pcap::is_capture(&bytes) || input::flow_datagrams(&bytes).map_err(place)?.next().is_some_and(|d| d.is_ok());
     if is_flows {
         datagrams(decoder, path, &bytes, &mut |key, received, flow| {
             let mut flow = *flow;

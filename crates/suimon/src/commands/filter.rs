@@ -58,7 +58,10 @@ fn dialect_of(name: &str) -> anyhow::Result<Dialect> {
 }
 
 /// Questions and warnings stand beside the text, not in it.
-#[expect(clippy::print_stderr, reason = "the text on standard output is for a router; what people must know goes beside it")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the text on standard output is for a router; what people must know goes beside it"
+)]
 fn notes(parsed: &Parsed, warnings: &[String]) {
     for q in &parsed.questions {
         eprintln!("question: {} [taken: {}] {}", q.text_en, q.default, q.consequence_en);
@@ -73,10 +76,7 @@ fn space(name: &str, space: &Space) {
     if space.is_empty() {
         return output::line(format!("{name}: nothing"));
     }
-    output::line(format!(
-        "{name}: {} addresses, {} address/port pairs",
-        space.addresses, space.address_ports
-    ));
+    output::line(format!("{name}: {} addresses, {} address/port pairs", space.addresses, space.address_ports));
     for b in &space.boxes {
         output::line(format!("  {}", words(b)));
     }

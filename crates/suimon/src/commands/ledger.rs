@@ -31,14 +31,12 @@ pub fn run(command: &LedgerCommand, json: bool) -> anyhow::Result<Exit> {
         }));
     } else {
         match &report.broken {
-            None => output::line(format!(
-                "ok: {} events, last hash {}, head file {head}",
-                report.events, report.head.hash
-            )),
-            Some(b) => output::line(format!(
-                "BROKEN at event {}: {} ({} events before it hold)",
-                b.seq, b.what, report.events
-            )),
+            None => {
+                output::line(format!("ok: {} events, last hash {}, head file {head}", report.events, report.head.hash))
+            }
+            Some(b) => {
+                output::line(format!("BROKEN at event {}: {} ({} events before it hold)", b.seq, b.what, report.events))
+            }
         }
     }
     Ok(if report.broken.is_none() { Exit::Done } else { Exit::No })

@@ -34,7 +34,11 @@ pub fn run(command: &MeasureCommand, json: bool) -> anyhow::Result<Exit> {
         MeasureCommand::Show { measure, socket } => {
             let path = format!("/api/v1/measures/{measure}");
             let answer = client::call(&socket.socket, Method::GET, &path, None)?.success()?;
-            if json { output::json(&answer) } else { words(answer.get("measure").unwrap_or(&answer)) }
+            if json {
+                output::json(&answer)
+            } else {
+                words(answer.get("measure").unwrap_or(&answer))
+            }
             Ok(Exit::Done)
         }
         MeasureCommand::Approve { measure, choose, wider_because, socket } => {
@@ -113,7 +117,12 @@ fn denied(answer: &Answer, json: bool) -> anyhow::Result<Exit> {
         output::line(format!("     → {}", text(&p, "/how/en")));
     }
     for case in items(&denial, "missing") {
-        output::line(format!("\n  {} {} / {}", text(&case, "/case"), text(&case, "/title_en"), text(&case, "/title_ja")));
+        output::line(format!(
+            "\n  {} {} / {}",
+            text(&case, "/case"),
+            text(&case, "/title_en"),
+            text(&case, "/title_ja")
+        ));
         for c in items(&case, "conditions") {
             output::line(format!("   - {} / {}", text(&c, "/text_en"), text(&c, "/text_ja")));
             output::line(format!("     → {} / {}", text(&c, "/how_en"), text(&c, "/how_ja")));
@@ -176,7 +185,12 @@ fn words(m: &Value) {
     output::line(format!("{:<11} {}", "targets", joined(m.pointer("/draft/plan/targets"))));
     for (i, a) in m.pointer("/draft/plan/alternatives").and_then(Value::as_array).into_iter().flatten().enumerate() {
         let chosen = m.pointer("/draft/plan/chosen").and_then(Value::as_u64) == Some(i as u64);
-        output::line(format!("{} {i:>2} {}: {}", if chosen { "*" } else { " " }, text(a, "/means"), text(a, "/words-en")));
+        output::line(format!(
+            "{} {i:>2} {}: {}",
+            if chosen { "*" } else { " " },
+            text(a, "/means"),
+            text(a, "/words-en")
+        ));
     }
     output::line(format!("\n{}", text(m, "/draft/plan/text")));
     output::line(format!("undo:\n{}", text(m, "/draft/plan/undo")));

@@ -74,7 +74,9 @@ pub fn run(args: &DrillArgs, json: bool) -> anyhow::Result<Exit> {
 fn list(json: bool) -> Exit {
     for s in Scenario::all() {
         if json {
-            output::json(&json!({ "name": s.name, "title_en": s.title_en, "title_ja": s.title_ja, "about_en": s.about_en, "about_ja": s.about_ja }));
+            output::json(
+                &json!({ "name": s.name, "title_en": s.title_en, "title_ja": s.title_ja, "about_en": s.about_en, "about_ja": s.about_ja }),
+            );
         } else {
             output::line(format!("{:<18} {}\n{:<18} {}", s.name, s.title_en, "", s.title_ja));
         }
@@ -103,7 +105,10 @@ fn undetectable(play: &Play, args: &DrillArgs, timeline: &Timeline) -> Option<Ex
     let (vector, e, threshold, rate) = best?;
     let words = format!(
         "undetectable at this sampling: 1 in {} leaves {:.1} samples a second of {vector} ({rate}); {} are needed for the threshold of {threshold} (probability {:.1} % a second)",
-        args.sampling, e.samples, e.needed, e.probability * 100.0
+        args.sampling,
+        e.samples,
+        e.needed,
+        e.probability * 100.0
     );
     timeline.stage(
         Stage::Undetectable,
@@ -132,8 +137,7 @@ async fn play_it(
     let daemon = daemon::start(config, clock.clone(), hands).await?;
     let role = |name| Role::new(name, daemon.address, &daemon.sign_in, clock.now());
     let roles = Roles { desk: role("desk"), operator: role("operator"), approver: role("approver") };
-    let mut script =
-        Script::new(roles, timeline.clone(), core.clone(), play.quiet_seconds, play.end_us / 1_000_000);
+    let mut script = Script::new(roles, timeline.clone(), core.clone(), play.quiet_seconds, play.end_us / 1_000_000);
     script.after(daemon.handle.with_state(|s| s.seq));
     let stop = Arc::new(AtomicBool::new(false));
     let collector = *daemon.collectors.first().ok_or_else(|| anyhow::anyhow!("no collector"))?;

@@ -81,10 +81,14 @@ impl Play {
         }
         scenario.tail_ms = args.quiet_seconds * 1_000 + TAIL_MS;
         let (start, end) = (scenario.attack_start_us(), scenario.attack_end_us());
-        let attack_pps = rates(scenario.packets(args.seed).filter(|p| p.at_us < start + 6_000_000), |p| {
-            // After the ramp and the last joining vector.
-            p.label == Label::Attack && p.at_us >= start + 4_000_000
-        }, 2.0)?;
+        let attack_pps = rates(
+            scenario.packets(args.seed).filter(|p| p.at_us < start + 6_000_000),
+            |p| {
+                // After the ramp and the last joining vector.
+                p.label == Label::Attack && p.at_us >= start + 4_000_000
+            },
+            2.0,
+        )?;
         let notes = vec![scenario.about_en.to_owned()];
         Ok(Play {
             title_en: scenario.title_en.to_owned(),
@@ -137,7 +141,10 @@ impl Play {
                 capture.pps(),
                 if known { "committed label file" } else { "busiest destination" }
             ),
-            format!("legitimate traffic is mixed in to {victim}, also to the ports that are hit: {}", port_words(&ports)),
+            format!(
+                "legitimate traffic is mixed in to {victim}, also to the ports that are hit: {}",
+                port_words(&ports)
+            ),
         ];
         if quiet_seconds > args.quiet_seconds {
             notes.push(format!("the attack pauses for up to {gap_s} s, so quiet is asked for {quiet_seconds} s"));

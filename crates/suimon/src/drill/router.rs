@@ -126,10 +126,7 @@ impl Hand for ModelRouterHand {
         if left > 0 {
             return Err(HandError(format!("{id} is still installed")));
         }
-        Ok(HandReport::Done {
-            place: MODEL_ROUTER.to_owned(),
-            receipt: "read back: no rule of it is left".to_owned(),
-        })
+        Ok(HandReport::Done { place: MODEL_ROUTER.to_owned(), receipt: "read back: no rule of it is left".to_owned() })
     }
 
     fn in_force(&self) -> Result<Option<Vec<MeasureId>>, HandError> {
@@ -146,7 +143,8 @@ pub fn start_player(
     clock: Arc<dyn Clock>,
     stop: Arc<AtomicBool>,
 ) -> anyhow::Result<std::thread::JoinHandle<()>> {
-    let local: SocketAddr = if collector.is_ipv4() { ([127, 0, 0, 1], 0).into() } else { ([0, 0, 0, 0, 0, 0, 0, 1], 0).into() };
+    let local: SocketAddr =
+        if collector.is_ipv4() { ([127, 0, 0, 1], 0).into() } else { ([0, 0, 0, 0, 0, 0, 0, 1], 0).into() };
     let socket = UdpSocket::bind(local)?;
     socket.connect(collector)?;
     let epoch = clock.now();

@@ -84,13 +84,19 @@ impl Script {
     /// When something that has to happen does not.
     pub async fn run(&mut self) -> anyhow::Result<Story> {
         let mut story = Story { separates: true, choice_kept: true, ..Story::default() };
-        let seen = self.wait("an attack", |e| kind(e) == "attack-seen" && !text(e, "/event/customer").is_empty()).await?;
+        let seen =
+            self.wait("an attack", |e| kind(e) == "attack-seen" && !text(e, "/event/customer").is_empty()).await?;
         let attack = text(&seen, "/event/id");
         story.detected = Some(time(&seen));
         self.tell_detection(&seen);
         let opened = self.wait("a case", |e| kind(e) == "case-opened").await?;
         story.case = text(&opened, "/event/id");
-        self.stage(Stage::CaseOpened, &opened, json!({ "case": story.case }), &format!("{} {}", story.case, text(&opened, "/event/title")));
+        self.stage(
+            Stage::CaseOpened,
+            &opened,
+            json!({ "case": story.case }),
+            &format!("{} {}", story.case, text(&opened, "/event/title")),
+        );
         self.too_early(&story.case).await?;
         self.request(&story.case).await?;
         self.assess(time(&seen)).await;
@@ -114,14 +120,22 @@ impl Script {
         if let Some(at) = first {
             self.timeline.stage(Stage::FirstAttackPacket, at, json!({}), "");
         }
-        let detected = seen.pointer("/event/attack/detected").and_then(Value::as_str).and_then(|t| t.parse().ok()).unwrap_or(time(seen));
+        let detected = seen
+            .pointer("/event/attack/detected")
+            .and_then(Value::as_str)
+            .and_then(|t| t.parse().ok())
+            .unwrap_or(time(seen));
         let exporter_ms = first.zip(told).map(|(f, t)| t.ms_since(f));
         let detect_ms = told.map(|t| detected.ms_since(t).max(0));
         if let Some(at) = told {
             let words = exporter_ms.map_or_else(String::new, |ms| format!("the exporter's own delay: {ms} ms"));
             self.timeline.stage(Stage::FirstExported, at, json!({ "exporter_delay_ms": exporter_ms }), words);
         }
-        let evidence = if self.timeline.is_japanese() { "/event/attack/evidence/words_ja" } else { "/event/attack/evidence/words_en" };
+        let evidence = if self.timeline.is_japanese() {
+            "/event/attack/evidence/words_ja"
+        } else {
+            "/event/attack/evidence/words_en"
+        };
         let delay = detect_ms.map_or_else(String::new, |ms| format!("{ms} ms after the first exported flow\n"));
         self.timeline.stage(
             Stage::Detected,
@@ -141,7 +155,11 @@ impl Script {
     async fn too_early(&mut self, case: &str) -> anyhow::Result<()> {
         let answer = self.roles.operator.try_post("/api/v1/measures", &self.proposal(case)).await?;
         let value = answer.json()?;
-        anyhow::ensure!(answer.status == 403, "a proposal without any basis was answered with {}: {value}", answer.status);
+        anyhow::ensure!(
+            answer.status == 403,
+            "a proposal without any basis was answered with {}: {value}",
+            answer.status
+        );
         let pointer = if self.timeline.is_japanese() { "ja" } else { "en" };
         let mut words = text(&value, &format!("/error/denial/summary/{pointer}"));
         let offer = text(&value, &format!("/error/denial/offer/{pointer}"));
@@ -150,7 +168,12 @@ impl Script {
         }
         let missing = value.pointer("/error/denial/missing").cloned().unwrap_or_default();
         let now = self.timeline.now();
-        self.timeline.stage(Stage::Denied, now, json!({ "measure": text(&value, "/error/measure"), "missing": missing }), wrap(&words, 90));
+        self.timeline.stage(
+            Stage::Denied,
+            now,
+            json!({ "measure": text(&value, "/error/measure"), "missing": missing }),
+            wrap(&words, 90),
+        );
         Ok(())
     }
 
@@ -163,11 +186,21 @@ impl Script {
         let made = self.roles.desk.post(&format!("/api/v1/cases/{case}/requests"), &body).await?;
         let request = text(&made, "/request");
         let now = self.timeline.now();
-        self.timeline.stage(Stage::Request, now, json!({ "case": case, "request": request, "words": REQUEST, "seq": made.get("seq") }), format!("{request} 「{REQUEST}」"));
+        self.timeline.stage(
+            Stage::Request,
+            now,
+            json!({ "case": case, "request": request, "words": REQUEST, "seq": made.get("seq") }),
+            format!("{request} 「{REQUEST}」"),
+        );
         let body = json!({ "confirmed": true, "note": format!("called back on the registered number {TELEPHONE}") });
         let done = self.roles.desk.post(&format!("/api/v1/requests/{request}/callback"), &body).await?;
         let now = self.timeline.now();
-        self.timeline.stage(Stage::Callback, now, json!({ "request": request, "confirmed": true, "seq": done.get("seq") }), format!("{TELEPHONE}: ok"));
+        self.timeline.stage(
+            Stage::Callback,
+            now,
+            json!({ "request": request, "confirmed": true, "seq": done.get("seq") }),
+            format!("{TELEPHONE}: ok"),
+        );
         Ok(())
     }
 
@@ -213,11 +246,15 @@ impl Script {
         let body = json!({ "choose": chosen, "claims": { "wider-because": if separates { Value::Null } else { json!("the trade-off was looked at and this way was chosen") } } });
         let approved = self.roles.approver.post(&format!("/api/v1/measures/{id}/approve"), &body).await?;
         let now = self.timeline.now();
-        self.timeline.stage(Stage::Approved, now, json!({ "measure": id, "choice": chosen, "seq": approved.get("seq") }), format!("{id} by a second person"));
+        self.timeline.stage(
+            Stage::Approved,
+            now,
+            json!({ "measure": id, "choice": chosen, "seq": approved.get("seq") }),
+            format!("{id} by a second person"),
+        );
         let wanted = id.clone();
-        let applied = self
-            .wait("the router", |e| kind(e) == "measure-applied" && text(e, "/event/id") == wanted)
-            .await?;
+        let applied =
+            self.wait("the router", |e| kind(e) == "measure-applied" && text(e, "/event/id") == wanted).await?;
         let at = time(&applied);
         {
             let mut core = lock(&self.core);
@@ -261,7 +298,9 @@ impl Script {
     }
 
     fn trade_off(&self, id: &str, plan: &Value) {
-        let percent = |v: Option<&Value>| v.and_then(Value::as_f64).map_or_else(|| "?".to_owned(), |x| format!("{:.1} %", x * 100.0));
+        let percent = |v: Option<&Value>| {
+            v.and_then(Value::as_f64).map_or_else(|| "?".to_owned(), |x| format!("{:.1} %", x * 100.0))
+        };
         let words = if self.timeline.is_japanese() { "/words-ja" } else { "/words-en" };
         let mut lines = vec!["no rule of this dialect separates attack and customers; what each way costs:".to_owned()];
         let alternatives = plan.get("alternatives").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -273,7 +312,11 @@ impl Script {
                 percent(a.get("attack-dropped")),
                 percent(a.get("legitimate-dropped")),
                 percent(a.get("connections-dropped")),
-                if text(a, "/refused").is_empty() { String::new() } else { format!(" (not in this dialect: {})", text(a, "/refused")) },
+                if text(a, "/refused").is_empty() {
+                    String::new()
+                } else {
+                    format!(" (not in this dialect: {})", text(a, "/refused"))
+                },
             ));
             if mark == "*" {
                 lines.push(wrap(&format!("    {}", text(a, words)), 90));
@@ -332,7 +375,12 @@ impl Script {
                 "release-intended" => {
                     story.why_released = text(&e, "/event/reason/why");
                     let quiet_ms = e.pointer("/event/reason/quiet_ms").cloned();
-                    self.stage(Stage::Quiet, &e, json!({ "measure": id, "why": story.why_released, "quiet_ms": quiet_ms }), &format!("{id}: {}", text(&e, "/event/reason")));
+                    self.stage(
+                        Stage::Quiet,
+                        &e,
+                        json!({ "measure": id, "why": story.why_released, "quiet_ms": quiet_ms }),
+                        &format!("{id}: {}", text(&e, "/event/reason")),
+                    );
                 }
                 "measure-released" => {
                     left -= 1;
@@ -340,7 +388,12 @@ impl Script {
                     if left == 0 {
                         lock(&self.core).judge.enter(Span::Released);
                     }
-                    self.stage(Stage::Released, &e, json!({ "measure": id, "checked": text(&e, "/event/checked"), "seq": e.get("seq") }), &format!("{id}: {}", text(&e, "/event/checked")));
+                    self.stage(
+                        Stage::Released,
+                        &e,
+                        json!({ "measure": id, "checked": text(&e, "/event/checked"), "seq": e.get("seq") }),
+                        &format!("{id}: {}", text(&e, "/event/checked")),
+                    );
                 }
                 _ => {}
             }
@@ -375,17 +428,20 @@ impl Script {
 
     /// The next event, in order, that `wanted` takes; others before it are kept for later calls.
     async fn wait(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
-        let deadline = self.timeline.now().plus_ms(i64::try_from((self.length_s + PATIENCE_S) * 1_000).unwrap_or(i64::MAX));
+        let deadline =
+            self.timeline.now().plus_ms(i64::try_from((self.length_s + PATIENCE_S) * 1_000).unwrap_or(i64::MAX));
         loop {
             if let Some(at) = self.seen.iter().position(&wanted) {
                 return Ok(self.seen.remove(at));
             }
             anyhow::ensure!(self.timeline.now() < deadline, "waited for {what} in vain");
             anyhow::ensure!(
-                !(lock(&self.core).progress.done && self.timeline.now().ms_since(deadline) > -1_000 * PATIENCE_S as i64 / 2),
+                !(lock(&self.core).progress.done
+                    && self.timeline.now().ms_since(deadline) > -1_000 * PATIENCE_S as i64 / 2),
                 "the traffic is over, and still no {what}"
             );
-            let page = self.roles.operator.get(&format!("/api/v1/events?after={}&limit=500&wait_ms=500", self.seq)).await?;
+            let page =
+                self.roles.operator.get(&format!("/api/v1/events?after={}&limit=500&wait_ms=500", self.seq)).await?;
             for e in page.get("events").and_then(Value::as_array).into_iter().flatten() {
                 self.seq = e.get("seq").and_then(Value::as_u64).unwrap_or(self.seq);
                 self.seen.push(e.clone());
@@ -428,4 +484,3 @@ pub fn wrap(words: &str, columns: usize) -> String {
     }
     out.trim_end().to_owned()
 }
-
