@@ -227,8 +227,11 @@ fn locate(plan: &Plan, body: Cursor<'_>, at: &mut usize, starts: &mut Vec<u32>) 
             let len = match bytes.get(pos..) {
                 Some([255, hi, lo, ..]) => 3 + usize::from(u16::from_be_bytes([*hi, *lo])),
                 Some([len, ..]) => 1 + usize::from(*len),
-                _ => return (n, Some(cut(body, pos, 1))),
+                _ => return (n, Some(cut(body, *at, pos + 1 - *at))),
             };
+            if len > bytes.len() - pos {
+                return (n, Some(cut(body, pos, len)));
+            }
             pos += len;
             starts[(k + 1) * BATCH + n] = pos as u32;
         }

@@ -482,3 +482,55 @@ fn variable_length_of_three_octets() {
     assert_eq!(result.unwrap().malformed, 0);
     assert_eq!(flows.iter().map(|f| f.packets).collect::<Vec<_>>(), [5, 6]);
 }
+
+#[test]
+fn samplers_that_disagree_leave_it_to_the_config_else_to_the_smallest() {
+    let told = [
+        set(3, &[1, 1, 0, 2, 0, 1, 1, 46, 0, 4, 0, 34, 0, 4]),
+        set(257, &[0, 0, 0, 7, 0, 0, 0, 30, 0, 0, 0, 8, 0, 0, 0, 20]),
+    ];
+    let sets = [&told[..], &[template(10, 256, &[(12, 4)]), set(256, &[192, 0, 2, 1])]].concat();
+    let mut d = decoder();
+    let (_, flows) = decode(&mut d, &message(10, 0, 1, 1, &sets));
+    assert_eq!((flows[0].sampling.rate, flows[0].sampling.source), (20, SamplingSource::Options));
+    d.set_sampling(exporter(), 50);
+    let (_, flows) = decode(&mut d, &message(10, 0, 1, 1, &sets));
+    assert_eq!((flows[0].sampling.rate, flows[0].sampling.source), (50, SamplingSource::Config));
+    // As soon as they agree, the config is not asked.
+    let agree = set(257, &[0, 0, 0, 7, 0, 0, 0, 30, 0, 0, 0, 8, 0, 0, 0, 30]);
+    let (_, flows) = decode(&mut d, &message(10, 0, 1, 1, &[agree, set(256, &[192, 0, 2, 1])]));
+    assert_eq!((flows[0].sampling.rate, flows[0].sampling.source), (30, SamplingSource::Options));
+}
+
+#[test]
+fn memory_is_given_back() {
+    let load = |fields: &[&[Spec]]| {
+        let mut d = decoder();
+        for fields in fields {
+            decode(&mut d, &message(10, 0, 1, 1, &[template(10, 256, fields)])).0.unwrap();
+        }
+        d.usage().template_bytes
+    };
+    assert_eq!(load(&[V9_FIELDS, IPFIX_FIELDS, VARLEN_FIELDS, V9_FIELDS]), load(&[V9_FIELDS]));
+}
+
+#[test]
+fn of_an_element_that_is_sent_twice_the_first_counts() {
+    let flow = one(10, &[(12, 4), (12, 4), (1, 1), (1, 1)], &[192, 0, 2, 1, 192, 0, 2, 2, 5, 6]);
+    assert_eq!((flow.dst, flow.bytes), (IpAddr::from([192, 0, 2, 1]), 5));
+}
+
+#[test]
+fn capture_times_in_both_units_and_byte_orders() {
+    for (magic, fraction) in [(0xa1b2_c3d4_u32, 250_000_u32), (0xa1b2_3c4d, 250_000_999)] {
+        for little in [true, false] {
+            let words = [magic, 0x0004_0002, 0, 0, 65_535, 101, SECS as u32, fraction, 1, 60];
+            let mut file: Vec<u8> =
+                words.iter().flat_map(|w| if little { w.to_le_bytes() } else { w.to_be_bytes() }).collect();
+            file.push(0x45);
+            let frame = suimon_wire::pcap::frames(&file).unwrap().next().unwrap().unwrap();
+            assert_eq!(frame.time.as_micros(), SECS as i64 * 1_000_000 + 250_000);
+            assert_eq!((frame.link, frame.wire_len, frame.bytes), (LinkType::RawIp, 60, &[0x45][..]));
+        }
+    }
+}

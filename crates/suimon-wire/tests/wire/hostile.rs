@@ -166,6 +166,15 @@ fn absurd_templates_are_refused() {
 }
 
 #[test]
+fn an_error_names_an_octet_that_is_there() {
+    let t = template(10, 256, &[(82, VARIABLE), (82, VARIABLE), (2, 4)]);
+    for (record, offset) in [(&[255, 255, 255, 1, 2, 3][..], 0), (&[1, 9, 200, 1, 2, 3], 2), (&[4, 9, 9, 9, 9, 0], 0)] {
+        let (result, _) = decode(&mut decoder(), &message(10, 0, 1, 1, &[t.clone(), set(256, record)]));
+        assert_eq!(result.unwrap().first_error.unwrap().offset(), 16 + t.len() + 4 + offset);
+    }
+}
+
+#[test]
 fn records_without_length_end() {
     let mut d = decoder();
     let fields = [(8, 0), (12, 0)];
