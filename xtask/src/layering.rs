@@ -23,7 +23,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// What tests of a crate may use besides: they need the real thing beside them, not a stand-in.
-const TESTS_MAY_USE: &[(&str, &[&str])] = &[("suimon-collect", &["suimon-lab"])];
+const TESTS_MAY_USE: &[(&str, &[&str])] = &[
+    ("suimon-collect", &["suimon-lab"]),
+    // Its tests start the real engine over a real ledger and the real policies.
+    ("suimon-console", &["suimon-ledger", "suimon-policy"]),
+];
 
 /// The one crate that tests share; nothing may use it outside tests.
 const TESTS_ONLY: &str = "suimon-testkit";
