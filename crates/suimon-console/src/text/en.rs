@@ -21,7 +21,7 @@ pub(crate) static EN: Texts = Texts {
     all_times: "Times are Japanese time (JST)",
     link_is_for: "This link signs you in as",
     link_is_spent: "This link has been used or is too old.",
-    how_to_sign_in: "Open the sign-in link that is printed on the terminal where Suimon runs. It works once, and for 15 minutes.",
+    how_to_sign_in: "Open the sign-in link that is printed on the terminal where Suimon runs, or ask for one there with suimon sign-in. A link works once, and for 15 minutes.",
     open_again: "If you are signed in already, open this page again",
     back: "Back",
     net_nothing: "Nothing of ours is in the network right now",
