@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use suimon_base::{Actor, Clock, Pps, Timestamp};
 use suimon_filter::dialect::Dialect;
-use suimon_lab::{Label, Scenario};
+use suimon_lab::Scenario;
 use suimon_spine::Hand;
 use timeline::{Stage, Timeline};
 
@@ -226,7 +226,7 @@ fn judge(play: &Play, story: &Story, core: &Mutex<Core>, timeline: &Timeline) ->
             "ok": faults.is_empty(), "faults": faults, "separates": story.separates, "before": before, "after": after,
             "detection_ms": detection_ms, "exporter_delay_avg_ms": p.exporter.delay_avg_us() / 1_000,
             "exporter_delay_max_ms": p.exporter.delay_max_us / 1_000, "player_behind_ms": p.behind_us / 1_000,
-            "why_released": story.why_released, "label_attack": Label::Attack,
+            "why_released": story.why_released,
         }),
         words,
     );
