@@ -221,30 +221,24 @@ struct Transport<'a> {
 /// Ports, flags, ICMP type, and the payload of an unfragmented UDP datagram.
 #[inline(always)]
 fn transport(proto: u8, fragment: Fragment, rest: &[u8]) -> Transport<'_> {
-    // The protocol of a packet cannot be foreseen, so branches on it are mispredicted half the time: all values are read
-    // first and then chosen from.
-    let early = fragment != Fragment::Later;
-    let word = rest.first_chunk::<4>().copied().unwrap_or_default();
-    let has_ports = HAS_PORTS[usize::from(proto)] && early && rest.len() >= 4;
-    let flags = rest.get(13).copied().unwrap_or_default();
-    let ports = (u16::from_be_bytes([word[0], word[1]]), u16::from_be_bytes([word[2], word[3]]));
-    let is_icmp = (proto == 1 || proto == 58) && early;
-    let is_udp = proto == 17 && has_ports && fragment == Fragment::Whole;
-    Transport {
-        ports: has_ports.then_some(ports),
-        tcp_flags: if has_ports && proto == 6 { flags } else { 0 },
-        icmp: if is_icmp { ports.0 } else { 0 },
-        udp: if is_udp { rest.get(8..rest.len().min(be16(rest, 4).map_or(0, usize::from))) } else { None },
+    let mut found = Transport { ports: None, tcp_flags: 0, icmp: 0, udp: None };
+    if fragment == Fragment::Later {
+        return found;
     }
+    match proto {
+        // TCP, UDP, DCCP, SCTP, UDP-Lite
+        6 | 17 | 33 | 132 | 136 => {
+            let Some(word) = rest.first_chunk::<4>() else { return found };
+            found.ports = Some((u16::from_be_bytes([word[0], word[1]]), u16::from_be_bytes([word[2], word[3]])));
+            if proto == 6 {
+                found.tcp_flags = rest.get(13).copied().unwrap_or(0);
+            } else if proto == 17 && fragment == Fragment::Whole {
+                let len = be16(rest, 4).map_or(0, usize::from);
+                found.udp = rest.get(8..rest.len().min(len));
+            }
+        }
+        1 | 58 => found.icmp = be16(rest, 0).unwrap_or(0),
+        _ => {}
+    }
+    found
 }
-
-/// Protocols whose header begins with two ports: TCP, UDP, DCCP, SCTP, UDP-Lite.
-const HAS_PORTS: [bool; 256] = {
-    let mut table = [false; 256];
-    table[6] = true;
-    table[17] = true;
-    table[33] = true;
-    table[132] = true;
-    table[136] = true;
-    table
-};

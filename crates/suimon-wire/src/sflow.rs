@@ -1,7 +1,6 @@
 //! sFlow version 5 (sflow.org, *sFlow Version 5*, July 2004; *sFlow Dropped Packet Notification Structures*, 2020).
 
 use crate::DecodeError;
-use crate::cursor::Cursor;
 use crate::exporter::Exporter;
 use crate::limits::SFLOW_SAMPLES;
 use crate::packet::{LinkType, Parsed, parse};
@@ -22,17 +21,11 @@ pub(crate) struct Header {
 impl Header {
     #[inline]
     pub(crate) fn read(bytes: &[u8]) -> Result<Header, DecodeError> {
-        let mut cursor = Cursor::new(bytes);
-        cursor.u32()?; // the version, which the caller looked at
-        let at = cursor.offset();
-        match cursor.u32()? {
-            1 => drop(cursor.ipv4()?),
-            2 => drop(cursor.ipv6()?),
-            kind => return Err(DecodeError::BadCount { offset: at, what: "agent address type", count: kind as usize }),
-        }
-        let domain_offset = cursor.offset();
-        let (sub_agent, sequence, _uptime) = (cursor.u32()?, cursor.u32()?, cursor.u32()?);
-        Ok(Header { sub_agent, domain_offset, sequence, samples: cursor.u32()?, len: cursor.offset() })
+        let mut view = View { bytes, at: 4, error: None };
+        view.header().ok_or_else(|| {
+            let fallback = DecodeError::Truncated { offset: 0, needed: 28, available: bytes.len() };
+            view.error.unwrap_or(fallback)
+        })
     }
 }
 
@@ -80,6 +73,21 @@ impl<'a> View<'a> {
             }
             None => self.cut(n),
         }
+    }
+
+    #[inline(always)]
+    fn header(&mut self) -> Option<Header> {
+        match self.words::<1, 4>()? {
+            [1] => self.at += 4,
+            [2] => self.at += 16,
+            [kind] => {
+                let error = DecodeError::BadCount { offset: 4, what: "agent address type", count: kind as usize };
+                return self.fail(error);
+            }
+        }
+        let domain_offset = self.at;
+        let [sub_agent, sequence, _uptime, samples] = self.words::<4, 16>()?;
+        Some(Header { sub_agent, domain_offset, sequence, samples, len: self.at })
     }
 
     fn address(&mut self, v6: bool) -> Option<IpAddr> {
@@ -266,14 +274,17 @@ fn fill(parsed: &Parsed<'_>, record: &mut FlowRecord, bits: &mut u16) {
     record.bytes = u64::from(header.ip_len);
     record.fragment = header.fragment;
     *bits |= present::SRC | present::DST | present::PROTO | present::BYTES;
-    let tell = |told: bool, bit: u16| if told { bit } else { 0 };
-    (record.src_port, record.dst_port) = header.ports.unwrap_or_default();
-    record.tcp_flags = header.tcp_flags;
-    record.icmp = header.icmp;
-    let is_icmp = (header.proto == 1 || header.proto == 58) && header.fragment != Fragment::Later;
-    *bits |= tell(header.ports.is_some(), present::PORTS)
-        | tell(header.ports.is_some() && header.proto == 6, present::TCP_FLAGS)
-        | tell(is_icmp, present::ICMP);
+    if let Some((src_port, dst_port)) = header.ports {
+        (record.src_port, record.dst_port) = (src_port, dst_port);
+        *bits |= present::PORTS;
+        if header.proto == 6 {
+            record.tcp_flags = header.tcp_flags;
+            *bits |= present::TCP_FLAGS;
+        }
+    } else if matches!(header.proto, 1 | 58) && header.fragment != Fragment::Later {
+        record.icmp = header.icmp;
+        *bits |= present::ICMP;
+    }
     if parsed.vlan != 0 {
         record.vlan = parsed.vlan;
     }
