@@ -1,7 +1,6 @@
 //! A slice that is read from the front and knows where it is in the datagram.
 
 use crate::DecodeError;
-use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Reads big-endian values; every error carries the offset in the whole datagram.
 #[derive(Clone, Copy, Debug)]
@@ -57,11 +56,5 @@ impl<'a> Cursor<'a> {
     }
     pub(crate) fn u32(&mut self) -> Result<u32, DecodeError> {
         self.array().map(u32::from_be_bytes)
-    }
-    pub(crate) fn ipv4(&mut self) -> Result<Ipv4Addr, DecodeError> {
-        self.array::<4>().map(Ipv4Addr::from)
-    }
-    pub(crate) fn ipv6(&mut self) -> Result<Ipv6Addr, DecodeError> {
-        self.array::<16>().map(Ipv6Addr::from)
     }
 }

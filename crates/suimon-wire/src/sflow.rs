@@ -78,8 +78,12 @@ impl<'a> View<'a> {
     #[inline(always)]
     fn header(&mut self) -> Option<Header> {
         match self.words::<1, 4>()? {
-            [1] => self.at += 4,
-            [2] => self.at += 16,
+            [1] => {
+                self.take(4)?;
+            }
+            [2] => {
+                self.take(16)?;
+            }
             [kind] => {
                 let error = DecodeError::BadCount { offset: 4, what: "agent address type", count: kind as usize };
                 return self.fail(error);
