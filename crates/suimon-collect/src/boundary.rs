@@ -2,13 +2,19 @@
 //!
 //! A packet that crosses a network is metered at every router on its way. Interfaces have roles: those in
 //! [`ExporterRole::boundary`] lead to peers, transits and exchanges. A flow counts where it entered or left by such an
-//! interface; an exporter without named interfaces is taken to be all border. Where a router meters both sides, only
-//! the ingress side counts.
+//! interface; an exporter without named interfaces is taken to be all border. Where a router meters a packet on its way
+//! in and again on its way out, only the ingress side counts: an egress-metered flow is a second sight if the router
+//! also meters ingress at the interface it came in by. A router that meters both directions of its uplink alone, and a
+//! probe at one wire that calls one direction egress (softflowd does), see each packet once, and so all of it counts.
 
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use suimon_base::flow::{FlowRecord, Metered, present};
+
+/// Most interfaces, over all exporters, that are remembered as metered on the way in. Egress-metered flows from further
+/// ones count: twice is better than not at all.
+pub const MAX_INGRESS_INTERFACES: usize = 65_536;
 
 /// What is known of one exporter beforehand.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,24 +34,28 @@ pub struct ExporterRole {
 #[derive(Debug, Default)]
 pub struct Boundary {
     roles: HashMap<IpAddr, Vec<u32>>,
-    /// Exporters that have sent ingress-metered flows: their egress-metered ones are second sights.
-    ingress_seen: HashMap<IpAddr, bool>,
+    /// Interfaces of exporters at which flows are metered on their way in.
+    ingress_at: HashSet<(IpAddr, u32)>,
 }
 
 impl Boundary {
     /// From the configured roles.
     pub fn new(exporters: &[ExporterRole]) -> Self {
         let roles = exporters.iter().filter(|e| !e.boundary.is_empty());
-        Boundary { roles: roles.map(|e| (e.address, e.boundary.clone())).collect(), ingress_seen: HashMap::new() }
+        Boundary { roles: roles.map(|e| (e.address, e.boundary.clone())).collect(), ingress_at: HashSet::new() }
     }
 
     /// Whether this flow counts. Dropped flows have no output interface and count at the interface they came in by.
     pub fn counts(&mut self, exporter: IpAddr, flow: &FlowRecord) -> bool {
-        if flow.metered != Metered::Unknown {
-            let seen = self.ingress_seen.entry(exporter).or_insert(false);
-            *seen |= flow.metered == Metered::Ingress;
-            if flow.metered == Metered::Egress && *seen {
-                return false;
+        // In and out by one interface is one meter at one wire; interface 0 is an unknown one.
+        if flow.in_if != flow.out_if && flow.in_if != 0 {
+            let place = (exporter, flow.in_if);
+            match flow.metered {
+                Metered::Egress if self.ingress_at.contains(&place) => return false,
+                Metered::Ingress if self.ingress_at.len() < MAX_INGRESS_INTERFACES => {
+                    self.ingress_at.insert(place);
+                }
+                _ => {}
             }
         }
         match self.roles.get(&exporter) {
@@ -89,5 +99,18 @@ mod tests {
         assert!(!boundary.counts(r, &flow(1, 2, Metered::Egress)));
         let egress_only: IpAddr = "192.0.2.9".parse().unwrap();
         assert!(boundary.counts(egress_only, &flow(1, 2, Metered::Egress)));
+    }
+
+    #[test]
+    fn both_directions_of_one_interface_count() {
+        let r: IpAddr = "192.0.2.1".parse().unwrap();
+        let mut boundary = Boundary::new(&[]);
+        assert!(boundary.counts(r, &flow(1, 2, Metered::Ingress)), "in by the uplink");
+        assert!(boundary.counts(r, &flow(2, 1, Metered::Egress)), "out by it, from where nothing is metered");
+        let probe: IpAddr = "192.0.2.9".parse().unwrap();
+        for interface in [0, 3] {
+            assert!(boundary.counts(probe, &flow(interface, interface, Metered::Ingress)));
+            assert!(boundary.counts(probe, &flow(interface, interface, Metered::Egress)), "the other direction");
+        }
     }
 }
