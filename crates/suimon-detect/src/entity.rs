@@ -8,8 +8,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use suimon_base::Direction;
 use suimon_base::flow::Fragment;
 
-/// Vectors counted apart for one target; further ones are counted together under [`TOTAL`].
-pub(crate) const MAX_SLOTS: usize = 10;
+/// Vectors counted apart for one target: all of them, so that nobody can hide one vector behind a packet of each of the
+/// others. Slots are made when a vector is first seen.
+pub(crate) const MAX_SLOTS: usize = crate::vectors::COUNT;
 /// Records a host's short history keeps: the first ones, then one a second.
 pub(crate) const HISTORY: usize = 32;
 /// No such entity, sample or parent.

@@ -197,7 +197,12 @@ fn denial(
         Route::None => None,
     };
     let narrower = q.facts.narrower_alternative.as_ref().filter(|n| n.sufficient);
-    let missing: Vec<MissingForCase> = nearest.iter().map(|(case, names)| missing_for(pack, case, names)).collect();
+    // Where the customer is to be asked, what a request needs comes first, however many conditions that is.
+    let (first, rest): (Vec<_>, Vec<_>) = nearest
+        .iter()
+        .partition(|(case, _)| route == Route::AskCustomer && case.lapses.contains(&LapseKind::RequestWithdrawn));
+    let missing = first.into_iter().chain(rest).map(|(case, names)| missing_for(pack, case, names));
+    let missing: Vec<MissingForCase> = missing.collect();
     let summary = denied_summary(q.act, forbidden, &missing);
     Denial {
         act: q.act,

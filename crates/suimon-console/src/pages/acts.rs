@@ -203,6 +203,7 @@ pub(crate) async fn close(
 #[serde(rename_all = "kebab-case", default)]
 #[derive(Default)]
 pub(crate) struct ProposalForm {
+    attack: String,
     end: String,
     end_other: String,
     dialect: String,
@@ -220,9 +221,10 @@ pub(crate) struct ProposalForm {
 }
 
 impl ProposalForm {
-    fn proposal(self, case: CaseId) -> Proposal {
-        Proposal {
+    fn proposal(self, case: CaseId) -> Result<Proposal, Problem> {
+        Ok(Proposal {
             case,
+            attack: some(self.attack).map(|attack| id(attack.trim())).transpose()?,
             end: some(self.end_other).map_or(self.end, |end| end.trim().to_owned()),
             dialect: some(self.dialect),
             hand: some(self.hand),
@@ -239,7 +241,7 @@ impl ProposalForm {
                 wider_because: some(self.wider_because),
                 loss_accepted: ticked(&self.loss_accepted),
             },
-        }
+        })
     }
 }
 
@@ -251,7 +253,7 @@ pub(crate) async fn propose(
     Path(case): Path<String>,
     form: Filled<ProposalForm>,
 ) -> Response {
-    let propose = |f: ProposalForm| Ok(Command::Propose(Box::new(f.proposal(id(&case)?))));
+    let propose = |f: ProposalForm| Ok(Command::Propose(Box::new(f.proposal(id(&case)?)?)));
     let result = outcome(&app, caller, form, propose).await;
     let measure = match &result {
         Ok(outcome) => outcome.measures.first().copied(),
