@@ -15,6 +15,10 @@ use suimon_base::{Actor, Event, Recorded, Timestamp};
 /// Largest event, in octets of JSON: far above any plan of a thousand lines, far below what would hurt a page.
 pub const MAX_BODY_BYTES: usize = 4 << 20;
 
+/// How long a write waits for another program that holds the database. One daemon writes, so this is a backup or a person
+/// with a shell; the engine goes on without the ledger meanwhile.
+const BUSY: Duration = Duration::from_secs(1);
+
 /// What a caller can do about it differs, so the kinds do too.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
@@ -231,7 +235,7 @@ pub(crate) async fn connect(dir: &Path, create: bool) -> Result<SqlitePool, Ledg
         .create_if_missing(create)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(Duration::from_secs(10));
+        .busy_timeout(BUSY);
     Ok(SqlitePoolOptions::new().max_connections(4).connect_with(options).await?)
 }
 

@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use suimon_base::event::RequestWords;
 use suimon_base::party::{Callback, ContactChannel, Requester};
-use suimon_base::{CaseId, MeasureId, RequestId};
+use suimon_base::{AttackId, CaseId, MeasureId, RequestId};
 use suimon_policy::Denial;
 
 /// A request as somebody takes it down; the engine adds the contact's authority from the register.
@@ -71,6 +71,9 @@ pub struct Malice {
 pub struct Proposal {
     /// The case it belongs to.
     pub case: CaseId,
+    /// The attack it answers; of several that run the strongest where absent.
+    #[serde(default)]
+    pub attack: Option<AttackId>,
     /// When it ends, as text: `quiet:15m`, `next-business-day`, `12h`, `by-hand:24h`.
     pub end: String,
     /// Dialect of the text; the daemon's default where absent.

@@ -19,10 +19,14 @@ impl Engine {
         let now = self.clock.now();
         let measures: Vec<Measure> = self.look(|s| s.in_force().cloned().collect());
         for m in measures {
-            match m.status {
-                Status::Applied => self.look_at_end(&m, now).await,
-                Status::Releasing => self.retry_release(&m, now).await,
-                _ => {}
+            if m.status == Status::Releasing || self.releasing.contains_key(&m.id) {
+                // Where the ledger is behind, the status is too.
+                self.retry_release(&m, now).await;
+            } else if m.status == Status::Applied {
+                self.look_at_end(&m, now).await;
+            } else if let Some(what) = self.lapsed(&m, now) {
+                // A person may have typed in the text and not said so yet.
+                self.end(m.id, ReleaseReason::BasisLapsed { what }).await;
             }
         }
         if !self.stale.is_empty() && now.ms_since(self.started) > STALE_ATTACK_MS {
@@ -31,22 +35,22 @@ impl Engine {
     }
 
     async fn look_at_end(&mut self, m: &Measure, now: Timestamp) {
-        if self.releasing.contains_key(&m.id) {
-            return; // The ledger is behind; the hand has been told.
-        }
         let Some(applied) = &m.applied else { return };
         let effect = self.live(|l| l.effects.get(&m.id).copied());
         self.record_effect(m.id, applied.at, effect, now).await;
         if let Some(reason) = self.ended(m, applied.at, effect, now) {
-            if let Err(error) = self.release(&Actor::system("ends"), m.id, reason).await {
-                tracing::error!(%error, measure = %m.id, "a measure that has ended is not released");
-            }
-            return;
+            return self.end(m.id, reason).await;
         }
         let due = m.draft.end.review(applied.at).is_some_and(|at| at <= now);
         if due && self.reviewed.insert(m.id) {
             let why = "it is still in force and nothing has ended it".to_owned();
             self.commit_or_keep(&Actor::system("ends"), vec![Event::ReviewDue { id: m.id, why }]).await;
+        }
+    }
+
+    async fn end(&mut self, id: MeasureId, reason: ReleaseReason) {
+        if let Err(error) = self.release(&Actor::system("ends"), id, reason).await {
+            tracing::error!(%error, measure = %id, "a measure that has ended is not released");
         }
     }
 
@@ -69,7 +73,9 @@ impl Engine {
         if let End::Quiet { seconds } = m.draft.end {
             let wanted_ms = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000);
             // Silence behind a filter whose drops nobody exports proves nothing: a person is asked instead.
-            let quiet = effect.filter(|e| e.observes_drops).and_then(|e| e.quiet_ms);
+            // That they are exported may have been seen before a restart, when there were any.
+            let seen_before = m.effect.is_some_and(|(first, last)| first.observes_drops || last.observes_drops);
+            let quiet = effect.filter(|e| e.observes_drops || seen_before).and_then(|e| e.quiet_ms);
             if let Some(quiet_ms) = quiet.filter(|q| *q >= wanted_ms && now.ms_since(applied) >= wanted_ms) {
                 return Some(ReleaseReason::Quiet { quiet_ms });
             }

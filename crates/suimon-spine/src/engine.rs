@@ -20,6 +20,8 @@ use tokio::task::JoinHandle;
 pub const COMMANDS_QUEUED: usize = 256;
 /// Events kept in memory while the ledger cannot be written.
 pub const EVENTS_WAITING: usize = 10_000;
+/// How often events that wait are offered to the ledger again while nothing else does so, milliseconds.
+pub const FLUSH_RETRY_MS: i64 = 5_000;
 /// How often ends are looked at, milliseconds.
 pub const TICK_MS: u64 = 100;
 
@@ -105,6 +107,8 @@ pub(crate) struct Engine {
     pub stale: BTreeSet<AttackId>,
     /// When this run began.
     pub started: Timestamp,
+    /// Measures whose hand is putting them into force right now.
+    pub applying: BTreeSet<MeasureId>,
     /// Releases under way in this run and when to ask the hand again.
     pub releasing: BTreeMap<MeasureId, Releasing>,
     /// When an effect was last put on record.
@@ -112,12 +116,16 @@ pub(crate) struct Engine {
     /// Measures that a person has already been asked to look at.
     pub reviewed: BTreeSet<MeasureId>,
     pub waiting: VecDeque<Draft>,
+    /// When to offer them to the ledger again.
+    pub flush_at: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Releasing {
     pub by_person: bool,
     pub busy: bool,
+    /// The hand has let go; only the ledger does not know yet.
+    pub gone: bool,
     pub retry_at: Timestamp,
 }
 
@@ -163,10 +171,12 @@ pub async fn start(parts: Parts) -> Result<(Handle, mpsc::Sender<Observation>, J
         serials: BTreeMap::new(),
         stale,
         started,
+        applying: BTreeSet::new(),
         releasing: BTreeMap::new(),
         effect_recorded: BTreeMap::new(),
         reviewed: BTreeSet::new(),
         waiting: VecDeque::new(),
+        flush_at: started,
     };
     engine.recover(intents).await?;
     let task = tokio::spawn(engine.run(inbox, observed));
@@ -202,7 +212,10 @@ impl Engine {
                     None => senses = false,
                     Some(observation) => self.observe(observation).await,
                 },
-                _ = tick.tick() => self.look_at_ends().await,
+                _ = tick.tick() => {
+                    self.retry_flush().await;
+                    self.look_at_ends().await;
+                }
             }
         }
         self.flush().await.unwrap_or_else(|error| tracing::error!(%error, "events were lost at the stop"));
@@ -233,6 +246,10 @@ impl Engine {
     }
 
     async fn command(&mut self, actor: &Actor, command: Command) -> Result<Outcome, CommandError> {
+        // What waits comes first, since a command is checked against the state; a release waits for nothing.
+        if !matches!(command, Command::Release { .. } | Command::ReleaseAll { .. } | Command::RecordReleased { .. }) {
+            self.flush().await?;
+        }
         match command {
             Command::OpenCase { customer, title, request } => self.open_case(actor, customer, title, request).await,
             Command::RecordRequest { case, request } => self.record_request(actor, case, request).await,
@@ -282,19 +299,44 @@ impl Engine {
             self.waiting.push_back(Draft { at, actor: actor.clone(), event });
         }
         if let Err(error) = self.flush().await {
-            tracing::error!(%error, waiting = self.waiting.len(), "the ledger cannot be written; events wait");
+            let waiting = self.waiting.len();
+            self.live(|l| l.waiting_events = waiting);
+            tracing::error!(%error, waiting, "the ledger cannot be written; events wait");
         }
     }
 
     async fn flush(&mut self) -> Result<(), LedgerError> {
         if !self.waiting.is_empty() {
             let drafts = self.waiting.iter().cloned().collect();
+            self.flush_at = self.clock.now().plus_ms(FLUSH_RETRY_MS);
             self.append(drafts).await?;
             self.waiting.clear();
+            self.releasing.retain(|_, r| !r.gone);
+            self.clear_journal();
         }
         let waiting = self.waiting.len();
         self.live(|l| l.waiting_events = waiting);
         Ok(())
+    }
+
+    async fn retry_flush(&mut self) {
+        if self.waiting.is_empty() || self.clock.now() < self.flush_at {
+            return;
+        }
+        match self.flush().await {
+            Ok(()) => tracing::info!("the ledger can be written again; nothing waits any more"),
+            Err(error) => tracing::error!(%error, waiting = self.waiting.len(), "the ledger still cannot be written"),
+        }
+    }
+
+    /// The journal is only needed for what the ledger does not hold.
+    pub fn clear_journal(&mut self) {
+        if self.waiting.is_empty()
+            && self.releasing.is_empty()
+            && let Err(error) = self.journal.clear()
+        {
+            tracing::warn!(%error, "the release journal cannot be cleared");
+        }
     }
 
     async fn append(&mut self, drafts: Vec<Draft>) -> Result<u64, LedgerError> {

@@ -29,7 +29,7 @@ pub(crate) struct Ground {
 impl Engine {
     pub(crate) async fn propose(&mut self, actor: &Actor, p: Proposal) -> Result<Outcome, CommandError> {
         bounded("reason", &p.reason)?;
-        let ground = self.ground(p.case)?;
+        let ground = self.ground(p.case, p.attack)?;
         let end: End = p.end.parse().map_err(|e: suimon_base::end::EndError| CommandError::Bad(e.to_string()))?;
         let hand = p.hand.clone().unwrap_or_else(|| self.settings.default_hand.clone());
         if !self.hands.contains_key(&hand) {
@@ -82,21 +82,28 @@ impl Engine {
         }
     }
 
-    pub(crate) fn ground(&self, case: CaseId) -> Result<Ground, CommandError> {
+    /// Everything the case has to say; `wanted` names one of its attacks.
+    pub(crate) fn ground(&self, case: CaseId, wanted: Option<AttackId>) -> Result<Ground, CommandError> {
         let (_, customer) = self.open_phase(case)?;
         let customer = customer.map(|c| self.customer(&c).cloned()).transpose()?;
         let live = self.live(|l| l.attacks.clone());
         let (attack, request) = self.look(|s| {
             let Some(c) = s.cases.get(&case) else { return (None, None) };
-            // The attack that still runs, else the latest one.
-            let running = |id: &&AttackId| s.attacks.get(id).is_some_and(|a| a.attack.ended.is_none());
-            let attack = c.attacks.iter().rev().find(running).or(c.attacks.last()).and_then(|id| {
+            let known = c.attacks.iter().filter_map(|id| {
                 let known = s.attacks.get(id)?;
                 Some((*id, live.get(id).unwrap_or(&known.attack).clone()))
             });
+            let attack = match wanted {
+                Some(wanted) => known.into_iter().find(|(id, _)| *id == wanted),
+                // What still runs before what is over, and of those the strongest.
+                None => known.into_iter().max_by_key(|(id, a)| (a.ended.is_none(), a.peak.pps, *id)),
+            };
             let stands = |id: &&RequestId| s.requests.get(id).is_some_and(|r| r.withdrawn.is_none());
             (attack, c.requests.iter().rev().find(stands).copied())
         });
+        if let (Some(wanted), None) = (wanted, &attack) {
+            return Err(CommandError::Bad(format!("{wanted} is not an attack of {case}")));
+        }
         Ok(Ground { case, customer, attack, request })
     }
 
@@ -135,7 +142,7 @@ impl Engine {
     ) -> Result<Outcome, CommandError> {
         let m = self.measure(id)?;
         check_step(&m, Step::Approve)?;
-        let ground = self.ground(m.case)?;
+        let ground = self.ground(m.case, m.draft.attack)?;
         let mut merged = stored_claims(&m);
         if let Some(claims) = claims {
             merged.loss_accepted |= claims.loss_accepted;
@@ -175,13 +182,14 @@ impl Engine {
     }
 
     /// Tells the hand, on a thread of its own; its report comes back as a message.
-    pub(crate) fn start_apply(&self, id: MeasureId, decision: Arc<Decision>) {
+    pub(crate) fn start_apply(&mut self, id: MeasureId, decision: Arc<Decision>) {
         let Ok(m) = self.measure(id) else { return };
         let (Some(plan), Some(hand)) = (m.plan(), self.hands.get(&m.draft.hand).cloned()) else {
             let error = format!("hand `{}` or the plan is gone", m.draft.hand);
             self.send_back(Message::Applied { id, hand: m.draft.hand.clone(), result: Err(HandError(error)) });
             return;
         };
+        self.applying.insert(id);
         let order = Order { id, rules: plan.rules.clone(), text: plan.text.clone(), undo: plan.undo.clone() };
         let messages = self.messages.clone();
         tokio::task::spawn_blocking(move || {
@@ -199,9 +207,19 @@ impl Engine {
     }
 
     pub(crate) async fn hand_applied(&mut self, id: MeasureId, hand: &str, result: Result<HandReport, HandError>) {
+        self.applying.remove(&id);
         let Ok(m) = self.measure(id) else { return };
+        if m.status == Status::Releasing || self.releasing.contains_key(&id) {
+            // Its release was asked for meanwhile and has waited for this report, so that nothing is left behind.
+            self.start_release(id);
+            return;
+        }
         if m.status != Status::Applying {
-            return; // Released meanwhile; the release tells the hand after us.
+            // Put back after a restart: the ledger has it as applied already.
+            if let Err(error) = result {
+                tracing::error!(%error, measure = %id, %hand, "in force by the ledger, but it could not be put back");
+            }
+            return;
         }
         let actor = Actor::system(&format!("hand {hand}"));
         match result {
@@ -261,38 +279,57 @@ impl Engine {
 
     pub(crate) async fn release_all(&mut self, actor: &Actor, words: String) -> Result<Outcome, CommandError> {
         bounded("words", &words)?;
-        let all: Vec<MeasureId> = self.look(|s| s.in_force().map(|m| m.id).collect());
+        let mut all: Vec<MeasureId> = self.look(|s| s.in_force().map(|m| m.id).collect());
+        all.retain(|id| self.releasing.get(id).is_none_or(|r| !r.gone));
+        let mut events = Vec::new();
         for id in &all {
-            self.release(actor, *id, ReleaseReason::ByHand { words: words.clone() }).await?;
+            events.extend(self.begin_release(actor, *id, ReleaseReason::ByHand { words: words.clone() })?);
+        }
+        self.commit_or_keep(actor, events).await;
+        for id in &all {
+            self.start_release(*id);
         }
         let seq = self.look(|s| s.seq);
         Ok(Outcome { measures: all, ..Self::outcome(seq) })
     }
 
-    /// Journal first, then ledger if it can be written, then the hand.
+    /// Journal first, then the hand, then the ledger: a database that hangs must not hold up a release.
     pub(crate) async fn release(
         &mut self,
         actor: &Actor,
         id: MeasureId,
         reason: ReleaseReason,
     ) -> Result<(), CommandError> {
-        let m = self.measure(id)?;
-        if m.status != Status::Releasing && !self.releasing.contains_key(&id) {
-            let at = self.clock.now();
-            let line = journal::Line { measure: id, at, actor: actor.clone(), reason: reason.clone() };
-            if let Err(error) = self.journal.intend(&line) {
-                // Letting packets go must not wait for a disk.
-                tracing::error!(%error, measure = %id, "the release journal cannot be written");
-            }
-            let mut events = Vec::new();
-            if let Some(effect) = self.live(|l| l.effects.get(&id).copied()) {
-                events.push(Event::EffectMeasured { id, effect });
-            }
-            events.push(Event::ReleaseIntended { id, reason });
-            self.commit_or_keep(actor, events).await;
-        }
+        let events = self.begin_release(actor, id, reason)?;
+        self.commit_or_keep(actor, events).await;
         self.start_release(id);
         Ok(())
+    }
+
+    /// Puts the intent into the journal and tells the hand; the events are for the ledger.
+    fn begin_release(
+        &mut self,
+        actor: &Actor,
+        id: MeasureId,
+        reason: ReleaseReason,
+    ) -> Result<Vec<Event>, CommandError> {
+        let m = self.measure(id)?;
+        if m.status == Status::Releasing || self.releasing.contains_key(&id) {
+            return Ok(Vec::new());
+        }
+        let at = self.clock.now();
+        let line = journal::Line { measure: id, at, actor: actor.clone(), reason: reason.clone() };
+        match self.journal.intend(&line) {
+            Ok(()) => self.start_release(id),
+            // Letting packets go must not wait for a disk; the ledger comes first then, since a restart reads one of both.
+            Err(error) => tracing::error!(%error, measure = %id, "the release journal cannot be written"),
+        }
+        let mut events = Vec::new();
+        if let Some(effect) = self.live(|l| l.effects.get(&id).copied()) {
+            events.push(Event::EffectMeasured { id, effect });
+        }
+        events.push(Event::ReleaseIntended { id, reason });
+        Ok(events)
     }
 
     pub(crate) fn start_release(&mut self, id: MeasureId) {
@@ -301,9 +338,10 @@ impl Engine {
             tracing::error!(measure = %id, hand = %m.draft.hand, "the hand of a measure in force is not configured");
             return;
         };
-        let entry =
-            self.releasing.entry(id).or_insert(Releasing { by_person: false, busy: false, retry_at: self.started });
-        if entry.busy {
+        let new = Releasing { by_person: false, busy: false, gone: false, retry_at: self.started };
+        let entry = self.releasing.entry(id).or_insert(new);
+        // A hand that is still putting it into force is told afterwards, or it would win.
+        if entry.busy || entry.gone || self.applying.contains(&id) {
             return;
         }
         entry.busy = true;
@@ -344,7 +382,9 @@ impl Engine {
     ) -> Result<Outcome, CommandError> {
         bounded("checked", &checked)?;
         let m = self.measure(id)?;
-        check_step(&m, Step::Released)?;
+        if !self.releasing.contains_key(&id) {
+            check_step(&m, Step::Released)?;
+        }
         self.finish_release(actor, id, checked).await;
         let seq = self.look(|s| s.seq);
         Ok(Outcome { case: Some(m.case), measures: vec![id], ..Self::outcome(seq) })
@@ -352,26 +392,25 @@ impl Engine {
 
     async fn finish_release(&mut self, actor: &Actor, id: MeasureId, checked: String) {
         let Ok(m) = self.measure(id) else { return };
-        if m.status == Status::Released {
+        if m.status == Status::Released || self.releasing.get(&id).is_some_and(|r| r.gone) {
             return;
         }
         let mut events = vec![Event::MeasureReleased { id, checked }];
         events.extend(self.recover_phase(m.case, id));
-        self.commit_or_keep(actor, events).await;
-        self.releasing.remove(&id);
         self.decisions.remove(&id);
-        if self.waiting.is_empty() && self.releasing.is_empty() {
-            if let Err(error) = self.journal.clear() {
-                tracing::warn!(%error, "the release journal cannot be cleared");
-            }
+        // Until the ledger holds this, the state says that it is in force: nothing may release it a second time.
+        if let Some(entry) = self.releasing.get_mut(&id) {
+            entry.gone = true;
         }
+        self.commit_or_keep(actor, events).await;
     }
 
     /// The case recovers when its last measure is gone.
     fn recover_phase(&self, case: CaseId, gone: MeasureId) -> Option<Event> {
         self.look(|s| {
             let c = s.cases.get(&case)?;
-            let left = s.in_force().any(|m| m.case == case && m.id != gone);
+            let gone_too = |id: &MeasureId| self.releasing.get(id).is_some_and(|r| r.gone);
+            let left = s.in_force().any(|m| m.case == case && m.id != gone && !gone_too(&m.id));
             (!left && c.phase.may_become(Phase::Recover)).then(|| Event::PhaseChanged {
                 case,
                 from: c.phase,

@@ -5,7 +5,7 @@ use crate::engine::Engine;
 use crate::ports::Observation;
 use suimon_base::attack::{Attack, AttackChange};
 use suimon_base::case::Phase;
-use suimon_base::{Actor, AttackId, CaseId, Event};
+use suimon_base::{Actor, AlertId, AttackId, CaseId, Event};
 
 /// A peak this many times higher than the one on record is put on record.
 const PEAK_FACTOR: u64 = 2;
@@ -29,9 +29,12 @@ impl Engine {
         // An attack that outlasted a restart of ours is the same attack.
         let again = self.look(|s| {
             let same = |id: &&AttackId| {
-                s.attacks
-                    .get(id)
-                    .is_some_and(|a| a.attack.target == attack.target && a.attack.direction == attack.direction)
+                let open = |a: &suimon_base::state::KnownAttack| {
+                    a.case.and_then(|c| s.cases.get(&c)).is_none_or(|c| c.phase != Phase::Closed)
+                };
+                s.attacks.get(id).is_some_and(|a| {
+                    a.attack.target == attack.target && a.attack.direction == attack.direction && open(a)
+                })
             };
             self.stale.iter().find(same).copied()
         });
@@ -67,14 +70,28 @@ impl Engine {
             };
             s.cases.values().rev().find(mine).map(|c| c.id)
         });
+        // Cases that wait for the ledger count too: neither their numbers nor their customers may come twice.
+        let waiting = self.waiting.iter().filter_map(|d| match &d.event {
+            Event::CaseOpened { id, customer, .. } => Some((*id, customer.as_deref())),
+            _ => None,
+        });
+        let (mut case, mut open) = (self.look(|s| s.next_case()), open);
+        for (id, of) in waiting {
+            case = case.max(CaseId(id.0 + 1));
+            open = open.or((of == Some(customer)).then_some(id));
+        }
         if let Some(case) = open {
             return vec![Event::AttackJoined { case, attack: id }];
         }
-        let case = self.look(|s| s.next_case());
+        let queued = self.waiting.iter().filter_map(|d| match d.event {
+            Event::AlertQueued { id, .. } => Some(AlertId(id.0 + 1)),
+            _ => None,
+        });
+        let alert_id = queued.fold(self.look(|s| s.next_alert()), AlertId::max);
         let vectors = attack.vectors.iter().map(|v| v.vector.to_string()).collect::<Vec<_>>().join(", ");
         let title = format!("{vectors} against {}", attack.target);
         let alert = Event::AlertQueued {
-            id: self.look(|s| s.next_alert()),
+            id: alert_id,
             case,
             subject_en: format!("{case}: {title}, {} at its peak", attack.peak.pps),
             subject_ja: format!("{case}: {} への攻撃（{vectors}、最大 {}）", attack.target, attack.peak.pps),

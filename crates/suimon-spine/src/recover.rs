@@ -106,7 +106,7 @@ impl Engine {
     }
 
     fn reissue(&self, m: &Measure) -> Option<Verdict> {
-        let ground = self.ground(m.case).ok()?;
+        let ground = self.ground(m.case, m.draft.attack).ok()?;
         let dialect = m.plan().map_or("", |p| p.dialect.as_str());
         let facts = self.facts(&ground, m.plan(), Some(&m.draft.end), &stored_claims(m), Some(m));
         let approver = m.approved.as_ref().map(|(a, _)| a);
