@@ -33,7 +33,10 @@ pub fn run(args: &DetectArgs, json: bool) -> anyhow::Result<Exit> {
             config.networks.push(Network { prefix: *prefix, customer: None, thresholds: None });
         }
     }
-    let quiet_ms = i64::try_from(config.hold_ms + config.window_ms).unwrap_or(i64::MAX) + STEP_MS;
+    // What was told last may be spread over the time of a long flow; then windows empty, and then attacks end. Buckets
+    // close on full multiples of their length, hence two more.
+    let quiet_ms = config.long_flow_ms + config.window_ms + config.hold_ms + 2 * config.bucket_ms;
+    let quiet_ms = i64::try_from(quiet_ms).unwrap_or(i64::MAX);
     // The seed only spreads hash tables; a fixed one makes runs repeatable.
     let detector = Detector::new(config, 1).map_err(|e| bad_input(e.to_string()))?;
     let mut replay = Replay { detector, ticked: None, seen: BTreeMap::new() };
