@@ -1,7 +1,6 @@
 //! The ledger keeps what it acknowledged and notices what others changed.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
-
 use suimon_base::{Actor, CaseId, Event, Timestamp};
 use suimon_ledger::{Draft, HeadState, Ledger, LedgerError, verify};
 

@@ -142,10 +142,16 @@ fn necessity(out: &mut String, m: &Measure, state: &State, w: &Words) {
     let under_way = attack.is_some_and(|a| a.attack.ended.is_none_or(|end| end >= applied.at));
     line(out, w.necessity, if under_way { w.necessary } else { w.necessity_by_request });
     let adequate = match (m.effect.map(|e| e.0), m.plan()) {
-        (Some(e), Some(plan)) => {
-            let passed = share(e.attack_passed_pps, e.attack_arriving_pps);
-            let kept = share(e.other_passed_pps, e.other_arriving_pps);
-            w.adequacy_figures(passed, kept, plan.lines)
+        // Where nobody exports what is dropped, all that is seen has passed: that measures nothing.
+        (Some(e), Some(plan)) if e.observes_drops => {
+            let alike = share(e.attack_passed_pps, e.attack_arriving_pps);
+            let other = share(e.other_passed_pps, e.other_arriving_pps);
+            let mut text = w.adequacy_figures(alike, other, plan.lines);
+            let chosen = plan.chosen.and_then(|i| plan.alternatives.get(i));
+            if let Some(lost) = chosen.filter(|_| !plan.separates).and_then(|a| a.connections_dropped) {
+                text.push_str(&w.adequacy_trade_off(lost));
+            }
+            text
         }
         _ => w.adequacy_unmeasured.to_owned(),
     };
@@ -189,6 +195,9 @@ fn share(part: f64, whole: f64) -> f64 {
 }
 
 fn effect(e: &Effect, w: &Words) -> String {
+    if !e.observes_drops {
+        return w.drops_unseen.to_owned();
+    }
     w.effect_figures(
         e.attack_arriving_pps,
         share(e.attack_passed_pps, e.attack_arriving_pps),

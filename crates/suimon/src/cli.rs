@@ -228,6 +228,35 @@ pub enum CaseCommand {
         #[command(flatten)]
         socket: SocketArgs,
     },
+    /// Take down a request on a case that is open
+    Request {
+        /// The case, such as C-1
+        case: CaseId,
+        /// TOML file as for `case open`
+        #[arg(long, value_name = "F")]
+        request: PathBuf,
+        #[command(flatten)]
+        socket: SocketArgs,
+    },
+    /// The customer takes a request back; what rests on it is released
+    Withdraw {
+        /// The request, such as R-1
+        request: suimon_base::RequestId,
+        /// In their words
+        #[arg(long)]
+        words: String,
+        #[command(flatten)]
+        socket: SocketArgs,
+    },
+    /// Add a remark to a case
+    Note {
+        /// The case, such as C-1
+        case: CaseId,
+        /// The remark
+        text: String,
+        #[command(flatten)]
+        socket: SocketArgs,
+    },
     /// Record what came of calling back a registered number
     Callback {
         /// The request, such as R-1
@@ -257,7 +286,7 @@ pub enum CaseCommand {
 #[derive(Debug, Subcommand)]
 pub enum MeasureCommand {
     /// Propose a measure; exit code 1 with what is missing where it is not allowed
-    Propose(ProposeArgs),
+    Propose(Box<ProposeArgs>),
     /// List measures
     List {
         #[command(flatten)]
@@ -280,6 +309,16 @@ pub enum MeasureCommand {
         /// Why a wider way is taken although a narrower one is known
         #[arg(long)]
         wider_because: Option<String>,
+        #[command(flatten)]
+        socket: SocketArgs,
+    },
+    /// Refuse a measure
+    Reject {
+        /// The measure, such as M-1
+        measure: MeasureId,
+        /// Why
+        #[arg(long)]
+        reason: String,
         #[command(flatten)]
         socket: SocketArgs,
     },
@@ -321,6 +360,9 @@ pub struct ProposeArgs {
     /// The case it belongs to, such as C-1
     #[arg(long)]
     pub case: CaseId,
+    /// The attack it answers, such as A-1; the strongest of the case where absent
+    #[arg(long)]
+    pub attack: Option<suimon_base::AttackId>,
     /// When it ends: 30s, 90m, 12h, 7d, next-business-day, quiet:15m, by-hand:24h
     #[arg(long)]
     pub end: String,

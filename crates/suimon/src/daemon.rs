@@ -44,6 +44,10 @@ pub struct Daemon {
 pub async fn start(config: Config, clock: Arc<dyn Clock>, more_hands: Vec<Arc<dyn Hand>>) -> anyhow::Result<Daemon> {
     std::fs::create_dir_all(&config.data).with_context(|| config.data.display().to_string())?;
     let ledger = Ledger::open(&config.data, config.exercise).await?;
+    // Nothing is added to a record that does not hold.
+    if let Some(broken) = suimon_ledger::verify(&config.data).await?.broken {
+        anyhow::bail!("the ledger in {} is broken at event {}: {}", config.data.display(), broken.seq, broken.what);
+    }
     let policy = suimon_policy::Engine::new(Packs::new(config.packs).map_err(|e| bad_input(e.to_string()))?);
     let planner: Arc<dyn Planner> = Arc::new(FilterPlanner);
     let mut hands: Vec<Arc<dyn Hand>> = vec![Arc::new(ManualHand)];
@@ -121,7 +125,7 @@ async fn start_collecting(
         Err(CommandError::Denied { denial, .. }) => {
             let mut text = format!("flows are not collected: {}", denial.summary.en);
             for case in &denial.missing {
-                for c in &case.conditions {
+                for c in case.conditions.iter().filter(|c| c.id.starts_with("collection")) {
                     text.push_str(&format!("\n  [collection] {}: {} — {}", case.case, c.text_en, c.how_en));
                 }
             }

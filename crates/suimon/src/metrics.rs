@@ -66,7 +66,7 @@ impl Collector for Figures {
         )?;
         let Some(flows) = &self.flows else { return Ok(()) };
         self.collector(&mut e, flows)?;
-        let d = flows.detector.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let d = *flows.detector.lock().unwrap_or_else(PoisonError::into_inner);
         gauge(&mut e, "suimon_detect_hosts", "Addresses tracked now", d.hosts as f64)?;
         gauge(&mut e, "suimon_detect_covers", "Covering prefixes tracked now", d.covers as f64)?;
         let growing = [

@@ -83,6 +83,7 @@ words!(
     release_lapsed,
     release_by_hand,
     release_reconciled,
+    drops_unseen,
 );
 
 static JA: Words = Words {
@@ -154,6 +155,7 @@ static JA: Words = Words {
     release_lapsed: "根拠がなくなったため",
     release_by_hand: "担当者の判断",
     release_reconciled: "記録と機器の状態を照合した結果",
+    drops_unseen: "破棄した通信が機器から通知されないため、測定できません",
 };
 
 static EN: Words = Words {
@@ -225,6 +227,7 @@ static EN: Words = Words {
     release_lapsed: "its basis lapsed",
     release_by_hand: "a person decided",
     release_reconciled: "record and network were compared",
+    drops_unseen: "not measured: no router exports what it drops",
 };
 
 impl Words {
@@ -272,12 +275,28 @@ impl Words {
         }
     }
 
-    pub(super) fn adequacy_figures(&self, attack_passed: f64, other_passed: f64, lines: u64) -> String {
-        let (a, o) = (attack_passed * 100.0, other_passed * 100.0);
+    pub(super) fn adequacy_figures(&self, alike_passed: f64, other_passed: f64, lines: u64) -> String {
+        let (a, o) = (alike_passed * 100.0, other_passed * 100.0);
         match self.lang {
-            Lang::Ja => format!("適用後に通った攻撃は{a:.2}%、その他の通信は{o:.2}%でした。設定は{lines}行です。"),
+            Lang::Ja => {
+                format!(
+                    "適用後に通ったのは、攻撃と同じ特徴の通信の{a:.2}%、それ以外の通信の{o:.2}%でした。設定は{lines}行です。"
+                )
+            }
             Lang::En => format!(
-                "Afterwards {a:.2} % of the attack and {o:.2} % of all other traffic passed; the filter has {lines} lines."
+                "Afterwards {a:.2} % of the packets that look like the attack passed, and {o:.2} % of all others; lines in the filter: {lines}."
+            ),
+        }
+    }
+
+    pub(super) fn adequacy_trade_off(&self, lost: f64) -> String {
+        let lost = lost * 100.0;
+        match self.lang {
+            Lang::Ja => {
+                format!("正当な通信にも同じ特徴のものがあり、新しい接続の約{lost:.1}%が失われると見込んで選びました。")
+            }
+            Lang::En => format!(
+                " Legitimate packets look like it too: about {lost:.1} % of new connections were expected to be lost, and the way was chosen knowing that."
             ),
         }
     }
@@ -285,8 +304,12 @@ impl Words {
     pub(super) fn effect_figures(&self, arriving_pps: f64, attack_passed: f64, other_passed: f64) -> String {
         let (a, o) = (attack_passed * 100.0, other_passed * 100.0);
         match self.lang {
-            Lang::Ja => format!("攻撃 {arriving_pps:.0} pps が到着し、{a:.2}% が通過。その他は {o:.2}% が通過"),
-            Lang::En => format!("{arriving_pps:.0} attack pps arrive, {a:.2} % pass; of other traffic {o:.2} % passes"),
+            Lang::Ja => {
+                format!("攻撃と同じ特徴の通信 {arriving_pps:.0} pps が到着し、{a:.2}% が通過。その他は {o:.2}% が通過")
+            }
+            Lang::En => format!(
+                "{arriving_pps:.0} pps that look like the attack arrive, {a:.2} % pass; of all others {o:.2} % pass"
+            ),
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::{client, output};
 use hyper::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::path::Path;
 use suimon_base::party::{Callback, ContactChannel, Requester};
 use suimon_spine::command::RequestDraft;
 
@@ -41,19 +42,9 @@ struct RequestFile {
 pub fn run(command: &CaseCommand, json: bool) -> anyhow::Result<Exit> {
     match command {
         CaseCommand::Open { request, socket } => {
-            let file: RequestFile =
-                toml::from_str(&read_text(request)?).map_err(|e| bad_input(format!("{}: {e}", request.display())))?;
-            let title = file.title.unwrap_or_else(|| file.words.trim().chars().take(60).collect());
-            let draft = RequestDraft {
-                words: file.words,
-                requester: Requester { company: file.company, contact: file.contact, service: file.service },
-                channel: file.channel,
-                scope: file.scope,
-                asks_investigation: true,
-                asks_blocking: true,
-                callback: file.callback,
-            };
-            let body = json!({ "customer": file.customer, "title": title, "request": draft });
+            let file = request_file(request)?;
+            let title = file.title.clone().unwrap_or_else(|| file.words.trim().chars().take(60).collect());
+            let body = json!({ "customer": file.customer.clone(), "title": title, "request": file.draft() });
             let answer = client::call(&socket.socket, Method::POST, "/api/v1/cases", Some(&body))?.success()?;
             show(&answer, json, |v| format!("{} {}", text(v, "/case"), text(v, "/request")));
         }
@@ -87,6 +78,24 @@ pub fn run(command: &CaseCommand, json: bool) -> anyhow::Result<Exit> {
                 client::call(&socket.socket, Method::GET, &format!("/api/v1/cases/{case}"), None)?.success()?;
             show(&answer, json, pretty);
         }
+        CaseCommand::Request { case, request, socket } => {
+            let body = serde_json::to_value(request_file(request)?.draft())?;
+            let path = format!("/api/v1/cases/{case}/requests");
+            let answer = client::call(&socket.socket, Method::POST, &path, Some(&body))?.success()?;
+            show(&answer, json, |v| format!("{} {}", text(v, "/case"), text(v, "/request")));
+        }
+        CaseCommand::Withdraw { request, words, socket } => {
+            let path = format!("/api/v1/requests/{request}/withdraw");
+            let body = json!({ "words": words });
+            let answer = client::call(&socket.socket, Method::POST, &path, Some(&body))?.success()?;
+            show(&answer, json, |v| format!("{} withdrawn", text(v, "/request")));
+        }
+        CaseCommand::Note { case, text: remark, socket } => {
+            let path = format!("/api/v1/cases/{case}/notes");
+            let body = json!({ "text": remark });
+            let answer = client::call(&socket.socket, Method::POST, &path, Some(&body))?.success()?;
+            show(&answer, json, |v| format!("{} noted", text(v, "/case")));
+        }
         CaseCommand::Callback { request, confirmed, note, socket } => {
             let body = json!({ "confirmed": confirmed, "note": note });
             let path = format!("/api/v1/requests/{request}/callback");
@@ -103,6 +112,24 @@ pub fn run(command: &CaseCommand, json: bool) -> anyhow::Result<Exit> {
         }
     }
     Ok(Exit::Done)
+}
+
+fn request_file(path: &Path) -> anyhow::Result<RequestFile> {
+    toml::from_str(&read_text(path)?).map_err(|e| bad_input(format!("{}: {e}", path.display())))
+}
+
+impl RequestFile {
+    fn draft(self) -> RequestDraft {
+        RequestDraft {
+            words: self.words,
+            requester: Requester { company: self.company, contact: self.contact, service: self.service },
+            channel: self.channel,
+            scope: self.scope,
+            asks_investigation: true,
+            asks_blocking: true,
+            callback: self.callback,
+        }
+    }
 }
 
 /// Prints an answer as JSON or in words.

@@ -53,14 +53,18 @@ pub fn datagrams(
         }
         return Ok(malformed);
     }
-    let received = export_time(file);
-    let summary = decoder
-        .datagram(RAW_EXPORTER, received, file, &mut |key, flow| sink(key, received, flow))
-        .map_err(|e| bad_input(format!("{}: {e}", path.display())))?;
-    if let Some(error) = &summary.first_error {
-        tracing::warn!(file = %path.display(), %error, "malformed part");
+    // A raw file may hold several IPFIX messages in a row.
+    for message in input::messages(file) {
+        let received = export_time(message);
+        let summary = decoder
+            .datagram(RAW_EXPORTER, received, message, &mut |key, flow| sink(key, received, flow))
+            .map_err(|e| bad_input(format!("{}: {e}", path.display())))?;
+        if let Some(error) = &summary.first_error {
+            tracing::warn!(file = %path.display(), %error, "malformed part");
+        }
+        malformed += u64::from(summary.malformed);
     }
-    Ok(u64::from(summary.malformed))
+    Ok(malformed)
 }
 
 /// The export time in the datagram's own header, since a raw file has no time of receipt: seconds at offset 8 for

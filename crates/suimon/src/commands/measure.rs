@@ -46,17 +46,26 @@ pub fn run(command: &MeasureCommand, json: bool) -> anyhow::Result<Exit> {
             let body = json!({ "choose": choose, "claims": claims });
             moved(&socket.socket, *measure, "approve", &body, json)
         }
+        MeasureCommand::Reject { measure, reason, socket } => {
+            moved(&socket.socket, *measure, "reject", &json!({ "reason": reason }), json)
+        }
         MeasureCommand::Applied { measure, place, note, socket } => {
             moved(&socket.socket, *measure, "applied", &json!({ "place": place, "note": note }), json)
         }
         MeasureCommand::Release { all: true, words, socket, .. } => {
             let path = "/api/v1/measures/release-all";
-            let answer = client::call(&socket.socket, Method::POST, path, Some(&json!({ "words": words })))?;
-            show(&answer.success()?, json, |v| {
+            let answer =
+                client::call(&socket.socket, Method::POST, path, Some(&json!({ "words": words })))?.success()?;
+            show(&answer, json, |v| {
                 let ids = v.get("measures").and_then(Value::as_array).into_iter().flatten();
                 let ids = ids.filter_map(Value::as_str).collect::<Vec<_>>().join(" ");
                 if ids.is_empty() { "nothing was in the network".to_owned() } else { format!("releasing {ids}") }
             });
+            for id in answer.get("measures").and_then(Value::as_array).into_iter().flatten() {
+                if let Some(id) = id.as_str().and_then(|id| id.parse().ok()) {
+                    undo_by_person(&socket.socket, id, json)?;
+                }
+            }
             Ok(Exit::Done)
         }
         MeasureCommand::Release { measure, words, done, socket, .. } => {
@@ -76,6 +85,7 @@ pub fn run(command: &MeasureCommand, json: bool) -> anyhow::Result<Exit> {
 fn propose(args: &ProposeArgs, json: bool) -> anyhow::Result<Exit> {
     let proposal = Proposal {
         case: args.case,
+        attack: args.attack,
         end: args.end.clone(),
         dialect: args.dialect.clone(),
         hand: args.hand.clone(),

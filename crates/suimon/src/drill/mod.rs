@@ -138,6 +138,7 @@ async fn play_it(
     let role = |name| Role::new(name, daemon.address, &daemon.sign_in, clock.now());
     let roles = Roles { desk: role("desk"), operator: role("operator"), approver: role("approver") };
     let mut script = Script::new(roles, timeline.clone(), core.clone(), play.quiet_seconds, play.end_us / 1_000_000);
+    script.clear_up().await?;
     script.after(daemon.handle.with_state(|s| s.seq));
     let stop = Arc::new(AtomicBool::new(false));
     let collector = *daemon.collectors.first().ok_or_else(|| anyhow::anyhow!("no collector"))?;

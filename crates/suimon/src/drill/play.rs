@@ -24,7 +24,7 @@ const TAIL_MS: u64 = 8_000;
 /// Legitimate traffic that thresholds are learned from, seconds.
 const LEARN_S: u64 = 60;
 /// A threshold is this many times the busiest second of normal traffic of that vector.
-const THRESHOLD_FACTOR: f64 = 2.0;
+const THRESHOLD_FACTOR: f64 = 3.0;
 /// And never below this, packets a second.
 const THRESHOLD_FLOOR_PPS: u64 = 20;
 

@@ -6,6 +6,7 @@ use super::setup::{CONTACT, SERVICE, TELEPHONE};
 use super::timeline::{Stage, Timeline};
 use crate::commands::case::text;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use suimon_base::Timestamp;
@@ -20,6 +21,11 @@ const MAX_MEASURES: usize = 3;
 /// The operator looks at the situation this long before proposing, milliseconds: vectors that come one after another
 /// are seen together.
 const ASSESS_MS: u64 = 3_000;
+
+/// From this share of the attack on, vectors that no measure answers yet are worth another one.
+const WORTH_ANOTHER: f64 = 0.01;
+/// The operator watches for this many quarters of a second after each measure.
+const WATCH_STEPS: usize = 10;
 
 /// The people.
 pub struct Roles {
@@ -331,21 +337,25 @@ impl Script {
         );
     }
 
-    async fn vectors(&self, attack: &str) -> anyhow::Result<Vec<String>> {
+    /// The attack's vectors with their packets a second now.
+    async fn vectors(&self, attack: &str) -> anyhow::Result<BTreeMap<String, f64>> {
         let a = self.roles.operator.get(&format!("/api/v1/attacks/{attack}")).await?;
         let list = a.pointer("/attack/vectors").and_then(Value::as_array).cloned().unwrap_or_default();
-        Ok(list.iter().map(|v| text(v, "/vector")).collect())
+        let pps = |v: &Value| v.pointer("/current/pps").and_then(Value::as_f64).unwrap_or(0.0);
+        Ok(list.iter().map(|v| (text(v, "/vector"), pps(v))).collect())
     }
 
-    /// The operator watches for a while: does something new come through?
-    async fn joined_by_new_vectors(&mut self, attack: &str, known: &[String]) -> anyhow::Result<bool> {
-        for _ in 0..10 {
+    /// The operator watches for a while: does something new come through that is worth another measure?
+    async fn joined_by_new_vectors(&mut self, attack: &str, known: &BTreeMap<String, f64>) -> anyhow::Result<bool> {
+        for _ in 0..WATCH_STEPS {
             tokio::time::sleep(Duration::from_millis(250)).await;
             if lock(&self.core).progress.done {
                 return Ok(false);
             }
             let now = self.vectors(attack).await?;
-            if now.iter().any(|v| !known.contains(v)) {
+            let all: f64 = now.values().sum();
+            let new: f64 = now.iter().filter(|(v, _)| !known.contains_key(*v)).map(|(_, pps)| pps).sum();
+            if new > all * WORTH_ANOTHER {
                 return Ok(true);
             }
         }
@@ -379,7 +389,7 @@ impl Script {
                         Stage::Quiet,
                         &e,
                         json!({ "measure": id, "why": story.why_released, "quiet_ms": quiet_ms }),
-                        &format!("{id}: {}", text(&e, "/event/reason")),
+                        &format!("{id}: {}{}", story.why_released, quiet_words(&e)),
                     );
                 }
                 "measure-released" => {
@@ -450,12 +460,50 @@ impl Script {
     }
 }
 
-/// Skips what an earlier drill in the same data folder left.
 impl Script {
-    /// Starts after this event.
+    /// Releases and closes what an interrupted drill left in the same data folder.
+    ///
+    /// # Errors
+    /// When something of it stays in the network.
+    pub async fn clear_up(&mut self) -> anyhow::Result<()> {
+        let operator = &self.roles.operator;
+        let of_a_drill = |v: &&Value| v.get("exercise") == Some(&json!(true));
+        let deadline = self.timeline.now().plus_ms(i64::try_from(PATIENCE_S * 1_000).unwrap_or(i64::MAX));
+        loop {
+            let list = operator.get("/api/v1/measures").await?;
+            let all = list.get("measures").unwrap_or(&list).as_array().cloned().unwrap_or_default();
+            let in_force = |v: &&Value| matches!(text(v, "/status").as_str(), "applying" | "applied" | "releasing");
+            let left: Vec<&Value> = all.iter().filter(of_a_drill).filter(in_force).collect();
+            if left.is_empty() {
+                break;
+            }
+            anyhow::ensure!(self.timeline.now() < deadline, "{} of an earlier drill stays", text(left[0], "/id"));
+            for m in left.iter().filter(|m| text(m, "/status") != "releasing") {
+                let body = json!({ "words": "left by an interrupted drill" });
+                // It may have ended by itself between the two calls; the next look tells.
+                operator.try_post(&format!("/api/v1/measures/{}/release", text(m, "/id")), &body).await?;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let list = operator.get("/api/v1/cases").await?;
+        let all = list.get("cases").unwrap_or(&list).as_array().cloned().unwrap_or_default();
+        for c in all.iter().filter(of_a_drill).filter(|c| text(c, "/phase") != "closed") {
+            let path = format!("/api/v1/cases/{}/close", text(c, "/id"));
+            operator.post(&path, &json!({ "host-check": "left by an interrupted drill" })).await?;
+        }
+        Ok(())
+    }
+
+    /// Skips what an earlier drill in the same data folder left: starts after this event.
     pub fn after(&mut self, seq: u64) {
         self.seq = seq;
     }
+}
+
+/// The measured quiet of a release, in words.
+fn quiet_words(e: &Value) -> String {
+    let quiet_ms = e.pointer("/event/reason/quiet_ms").and_then(Value::as_f64);
+    quiet_ms.map_or_else(String::new, |ms| format!(" for {:.1} s", ms / 1_000.0))
 }
 
 fn kind(e: &Value) -> String {

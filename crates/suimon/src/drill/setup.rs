@@ -88,6 +88,8 @@ aggregate-ratio = 0.0
 /// Writes the file into the data folder and reads it back as `serve` would.
 pub fn config(play: &Play, args: &DrillArgs, data: &Path, now: Timestamp) -> anyhow::Result<Config> {
     std::fs::create_dir_all(data)?;
+    // Paths in the file start at the file's own folder, so this one must not start anywhere.
+    let data = &std::path::absolute(data)?;
     let path = data.join("drill.toml");
     std::fs::write(&path, text(play, args, data, now))?;
     Config::read(&path)
