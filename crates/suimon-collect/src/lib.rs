@@ -23,8 +23,9 @@ use suimon_base::{Clock, FlowBatch};
 
 /// Datagrams that may wait on their way to the home worker of their exporter.
 pub const HANDOVER_DATAGRAMS: usize = 4_096;
-/// Flow batches (one a datagram) that may wait for detection. A full queue makes the worker wait, and then the kernel drops.
-pub const BATCHES_QUEUED: usize = 8_192;
+/// Flow batches (of up to 512 flows) that may wait for detection, some 60 MB at most. A full queue makes the worker
+/// wait, and then the kernel drops.
+pub const BATCHES_QUEUED: usize = 1_024;
 /// Exporter addresses with a home worker; a stranger beyond that is decoded where it was heard.
 pub const HOMES: usize = 65_536;
 

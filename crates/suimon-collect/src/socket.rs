@@ -1,13 +1,14 @@
 //! Sockets with large buffers, shared by several workers, and what the kernel dropped at them.
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::os::fd::AsFd as _;
 
-/// A worker looks at its other duties at least this often.
-const READ_TIMEOUT: Duration = Duration::from_millis(20);
+/// A worker looks at its other duties at least this often, milliseconds.
+const WAIT_MS: u16 = 20;
 
 pub(crate) fn bind(addr: SocketAddr, buffer_octets: usize) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
@@ -20,8 +21,15 @@ pub(crate) fn bind(addr: SocketAddr, buffer_octets: usize) -> io::Result<UdpSock
         socket.set_recv_buffer_size(buffer_octets)?;
     }
     socket.bind(&addr.into())?;
-    socket.set_read_timeout(Some(READ_TIMEOUT))?;
+    socket.set_nonblocking(true)?;
     Ok(socket.into())
+}
+
+/// Waits until something can be read, or a little while.
+pub(crate) fn wait(socket: &UdpSocket) {
+    let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
+    // An error shows itself at the next read.
+    let _ = poll(&mut fds, PollTimeout::from(WAIT_MS));
 }
 
 /// The `drops` column of `/proc/net/udp` and `udp6` over all sockets bound to this port of this address family.
