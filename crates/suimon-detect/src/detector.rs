@@ -52,6 +52,9 @@ pub struct Counters {
     pub attacks_refused: u64,
 }
 
+/// Most targets that room is reserved for at the start; more are taken all the same.
+const RESERVED: usize = 1 << 19;
+
 /// Flow records in, attacks out. See the crate's documentation.
 pub struct Detector {
     pub(crate) config: Config,
@@ -129,7 +132,10 @@ impl Detector {
             scale: scale(&config),
             nets: Nets::default(),
             customer_net: Vec::new(),
-            entities: Vec::new(),
+            // Reserved, not touched: the pages come when the addresses do, and nothing is moved when they are many.
+            entities: Vec::with_capacity(
+                config.limits.max_hosts.saturating_add(config.limits.max_covers).min(RESERVED),
+            ),
             free: Vec::new(),
             v4: [0, 1].map(|i| HashMap::with_hasher(state(i))),
             v6: [2, 3].map(|i| HashMap::with_hasher(state(i))),

@@ -97,7 +97,16 @@ impl Serve {
 
     /// As [`Serve::cli`], which must end with `code`; standard output.
     pub fn ends(&self, code: i32, args: &[&str]) -> String {
-        expect(self.cli(args), code, args)
+        let out = self.cli(args);
+        assert_eq!(
+            out.status.code(),
+            Some(code),
+            "{args:?}\nstdout: {}\nstderr: {}\nlog:\n{}",
+            String::from_utf8_lossy(&out.stdout),
+            String::from_utf8_lossy(&out.stderr),
+            self.log.lock().unwrap(),
+        );
+        String::from_utf8_lossy(&out.stdout).into_owned()
     }
 
     /// As [`Serve::ends`] with `--json` and exit code 0, one object.
