@@ -3,9 +3,10 @@
 use crate::chain::{GENESIS, Hash, Link};
 use crate::head::{self, Head};
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -77,7 +78,10 @@ pub struct Row {
 #[derive(Debug)]
 pub struct Ledger {
     dir: PathBuf,
+    /// For reading.
     pool: SqlitePool,
+    /// The one connection that writes; a new one after every failure.
+    writer: Option<SqliteConnection>,
     head: Head,
     /// After a failed commit the database may or may not hold the events: the next append looks first.
     unsure: bool,
@@ -108,6 +112,7 @@ impl Ledger {
         let mut ledger = Ledger {
             dir: dir.to_path_buf(),
             pool,
+            writer: None,
             head: Head { seq: 0, hash: GENESIS },
             unsure: false,
             exercise,
@@ -126,7 +131,37 @@ impl Ledger {
             self.head = self.stored_head().await?;
             self.unsure = false;
         }
-        let mut tx = self.pool.begin().await?;
+        let mut writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => SqliteConnection::connect_with(&options(&self.dir, true)).await?,
+        };
+        match self.write(&mut writer, drafts).await {
+            Ok((head, out)) => {
+                self.writer = Some(writer);
+                self.head = head;
+                if let Err(error) = head::write(&self.dir, head) {
+                    // The events are safe; only the proof against cutting them off later lags behind.
+                    tracing::warn!(%error, "the ledger's head file could not be written");
+                }
+                Ok(out)
+            }
+            Err(error) => {
+                // SQLite ends a transaction by itself on some failures and not on others. What is half done goes with its
+                // connection: on one that is kept, a later commit could end an inner transaction only, and store nothing.
+                if let Err(error) = writer.close().await {
+                    tracing::warn!(%error, "the ledger's connection could not be closed");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn write(
+        &mut self,
+        writer: &mut SqliteConnection,
+        drafts: Vec<Draft>,
+    ) -> Result<(Head, Vec<Recorded>), LedgerError> {
+        let mut tx = writer.begin().await?;
         let mut head = self.head;
         let mut out = Vec::with_capacity(drafts.len());
         for Draft { at, actor, event } in drafts {
@@ -167,12 +202,7 @@ impl Ledger {
         self.unsure = true;
         tx.commit().await?;
         self.unsure = false;
-        self.head = head;
-        if let Err(error) = head::write(&self.dir, head) {
-            // The events are safe; only the proof against cutting them off later lags behind.
-            tracing::warn!(%error, "the ledger's head file could not be written");
-        }
-        Ok(out)
+        Ok((head, out))
     }
 
     /// Place and hash of the last event.
@@ -229,14 +259,17 @@ impl Ledger {
 
 const COLUMNS: &str = "seq, at_us, actor, exercise, kind, body, prev, hash";
 
-pub(crate) async fn connect(dir: &Path, create: bool) -> Result<SqlitePool, LedgerError> {
-    let options = SqliteConnectOptions::new()
+fn options(dir: &Path, create: bool) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
         .filename(dir.join("ledger.db"))
         .create_if_missing(create)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(BUSY);
-    Ok(SqlitePoolOptions::new().max_connections(4).connect_with(options).await?)
+        .busy_timeout(BUSY)
+}
+
+pub(crate) async fn connect(dir: &Path, create: bool) -> Result<SqlitePool, LedgerError> {
+    Ok(SqlitePoolOptions::new().max_connections(4).connect_with(options(dir, create)).await?)
 }
 
 fn seq_of(row: &SqliteRow) -> Result<u64, LedgerError> {
