@@ -27,6 +27,7 @@ const TESTS_MAY_USE: &[(&str, &[&str])] = &[
     ("suimon-collect", &["suimon-lab"]),
     // Its tests start the real engine over a real ledger and the real policies.
     ("suimon-console", &["suimon-ledger", "suimon-policy"]),
+    ("suimon-detect", &["suimon-wire"]),
 ];
 
 /// The one crate that tests share; nothing may use it outside tests.

@@ -38,6 +38,7 @@ pub const PROGRAMS: &[Program] = &[
     program("nft", "nftables", Wanted::Tests, "reads the nftables rules that are written"),
     program("iprange", "iprange", Wanted::Tests, "least covers of address ranges by somebody else"),
     program("unshare", "util-linux", Wanted::Tests, "a network namespace of a test's own"),
+    program("setpriv", "util-linux", Wanted::Tests, "a second user of the operating system"),
     program("python3", "python3", Wanted::Tests, "an independent reader of mail"),
     program("aiosmtpd", "python3-aiosmtpd", Wanted::Tests, "a real mail server"),
     program("openssl", "openssl", Wanted::Tests, "makes the certificate that the mail test must trust or refuse"),

@@ -83,7 +83,7 @@ struct Round {
 
 impl Round {
     fn new(number: usize, seed: u64) -> Round {
-        let moment = if number % 2 == 0 {
+        let moment = if number.is_multiple_of(2) {
             Moment { after: STAGES[0], wait: Duration::from_micros(seed % (EVENTFUL_MS * 1_000)) }
         } else {
             let after = STAGES[number / 2 % STAGES.len()];
@@ -99,7 +99,7 @@ impl Round {
         if let Err(fault) = check(&folder, &told) {
             panic!("{what}: {fault}\ntold: {told:#?}");
         }
-        if self.number % RECOVER_EVERY == 0
+        if self.number.is_multiple_of(RECOVER_EVERY)
             && let Err(fault) = recovers(&folder)
         {
             panic!("{what}, second drill: {fault}");
