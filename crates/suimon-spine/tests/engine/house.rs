@@ -99,7 +99,8 @@ impl Hand for RouterHand {
     fn apply(&self, order: &Order, _: &Decision) -> Result<HandReport, HandError> {
         self.0.calls.lock().unwrap().push(format!("apply {}", order.id));
         let shut = self.0.gate.0.lock().unwrap();
-        drop(self.0.gate.1.wait_while(shut, |shut| *shut).unwrap());
+        // Not for ever: a test that fails must end too.
+        drop(self.0.gate.1.wait_timeout_while(shut, Duration::from_secs(5), |shut| *shut).unwrap());
         self.0.installed.lock().unwrap().insert(order.id);
         Ok(HandReport::Done { place: "edge-1".to_owned(), receipt: "ok".to_owned() })
     }
