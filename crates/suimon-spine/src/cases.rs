@@ -5,7 +5,9 @@ use crate::engine::Engine;
 use crate::register::Customer;
 use suimon_base::case::Phase;
 use suimon_base::event::RequestWords;
+use suimon_base::measure::Status;
 use suimon_base::party::Callback;
+use suimon_base::state::Measure;
 use suimon_base::{Actor, CaseId, Event, MeasureId, RequestId};
 
 /// Longest text that a person may bring, in octets.
@@ -130,6 +132,12 @@ impl Engine {
         let mut events = Vec::new();
         if !host_check.is_empty() {
             events.push(Event::Noted { case, text: format!("host check: {host_check}") });
+        }
+        // Nobody can approve in a closed case, so what waits there must not look as if somebody could.
+        let waits = |m: &&Measure| m.case == case && m.status == Status::Proposed;
+        let waiting: Vec<MeasureId> = self.look(|s| s.measures.values().filter(waits).map(|m| m.id).collect());
+        for id in waiting {
+            events.push(Event::MeasureRejected { id, reason: "the case was closed".to_owned() });
         }
         let why = "closed by hand".to_owned();
         events.push(Event::PhaseChanged { case, from: phase, to: Phase::Closed, why });

@@ -196,3 +196,15 @@ async fn what_does_not_exist_is_said_so() {
     }
     house.stops().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_waits_for_approval_in_a_closed_case() {
+    let (dir, clock, router) = (tempfile::tempdir().unwrap(), clock(), Arc::new(Router::default()));
+    let house = open(dir.path(), &clock, &router).await;
+    let case = house.asked(1, SHOP, "shop").await;
+    let id = house.proposes(case, "1h", ROUTER).await.unwrap();
+    let close = Command::CloseCase { case, host_check: String::new() };
+    house.act(operator(), close).await.unwrap();
+    assert_eq!(house.handle.with_state(|s| s.measures[&id].status), Status::Rejected);
+    house.stops().await;
+}
