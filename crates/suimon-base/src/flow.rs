@@ -185,6 +185,36 @@ impl Default for FlowRecord {
 }
 
 impl FlowRecord {
+    /// The record of one packet seen at `at`, as an unsampled meter would export it.
+    pub fn of_packet(h: &crate::PacketHeader, at: Timestamp) -> Self {
+        let (src_port, dst_port) = h.ports.unwrap_or_default();
+        FlowRecord {
+            src: h.src,
+            dst: h.dst,
+            src_port,
+            dst_port,
+            proto: h.proto,
+            tcp_flags: h.tcp_flags,
+            icmp: h.icmp,
+            fragment: h.fragment,
+            tos: h.tos,
+            bytes: u64::from(h.ip_len),
+            packets: 1,
+            start: at,
+            end: at,
+            present: present::SRC
+                | present::DST
+                | present::PORTS
+                | present::PROTO
+                | present::BYTES
+                | present::PACKETS
+                | present::TCP_FLAGS
+                | present::TIMES,
+            sampling: Sampling { rate: 1, source: SamplingSource::Record },
+            ..FlowRecord::default()
+        }
+    }
+
     /// Whether the exporter sent this fact (a bit of [`present`]).
     pub const fn has(&self, bit: u16) -> bool {
         self.present & bit != 0

@@ -197,10 +197,11 @@ fn denial(
         Route::None => None,
     };
     let narrower = q.facts.narrower_alternative.as_ref().filter(|n| n.sufficient);
-    // Where the customer is to be asked, what a request needs comes first, however many conditions that is.
-    let (first, rest): (Vec<_>, Vec<_>) = nearest
-        .iter()
-        .partition(|(case, _)| route == Route::AskCustomer && case.lapses.contains(&LapseKind::RequestWithdrawn));
+    // Where the customer is to be asked and no case lacks just one thing, what a request needs comes first.
+    let none_is_near = nearest.first().is_some_and(|(_, missing)| missing.len() > 1);
+    let ask = route == Route::AskCustomer && none_is_near;
+    let (first, rest): (Vec<_>, Vec<_>) =
+        nearest.iter().partition(|(case, _)| ask && case.lapses.contains(&LapseKind::RequestWithdrawn));
     let missing = first.into_iter().chain(rest).map(|(case, names)| missing_for(pack, case, names));
     let missing: Vec<MissingForCase> = missing.collect();
     let summary = denied_summary(q.act, forbidden, &missing);

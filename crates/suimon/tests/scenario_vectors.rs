@@ -2,28 +2,11 @@
 #![expect(clippy::expect_used, reason = "a test that cannot go on says so by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use suimon_base::flow::{ExporterKey, FlowRecord, present};
-use suimon_base::{PacketHeader, Timestamp, Vector};
+use suimon_base::flow::ExporterKey;
+use suimon_base::{FlowRecord, Timestamp, Vector};
 use suimon_detect::vectors::VectorTable;
 use suimon_detect::{Config, Detector, Limit, Network, Thresholds};
 use suimon_lab::{Label, Scenario};
-
-fn flow(h: &PacketHeader) -> FlowRecord {
-    let (src_port, dst_port) = h.ports.unwrap_or_default();
-    FlowRecord {
-        src: h.src,
-        dst: h.dst,
-        src_port,
-        dst_port,
-        proto: h.proto,
-        tcp_flags: h.tcp_flags,
-        fragment: h.fragment,
-        bytes: u64::from(h.ip_len),
-        packets: 1,
-        present: present::SRC | present::DST | present::PORTS | present::PROTO | present::BYTES | present::PACKETS,
-        ..FlowRecord::default()
-    }
-}
 
 #[test]
 fn every_vector_of_every_scenario_is_named() {
@@ -54,7 +37,7 @@ fn every_vector_of_every_scenario_is_named() {
                     named.extend(change.attack().vectors.iter().map(|v| v.vector));
                 }
             }
-            let f = flow(&p.header);
+            let f = FlowRecord::of_packet(&p.header, now);
             if p.label == Label::Attack {
                 *made.entry(table.classify(&f)).or_default() += 1;
             }

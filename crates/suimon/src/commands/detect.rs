@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use suimon_base::attack::{Attack, AttackChange};
-use suimon_base::flow::{ExporterKey, FlowRecord, Sampling, SamplingSource, present};
+use suimon_base::flow::{ExporterKey, FlowRecord, Sampling, SamplingSource};
 use suimon_base::{PacketHeader, Timestamp};
 use suimon_detect::{Detector, Network};
 use suimon_wire::packet::parse_frame;
@@ -79,37 +79,13 @@ fn file(replay: &mut Replay, decoder: &mut Decoder, path: &Path, sampling: u32) 
     Ok(())
 }
 
-/// The flow record of a single packet.
-fn one_packet(h: &PacketHeader, at: Timestamp, sampling: u32) -> FlowRecord {
-    let (src_port, dst_port) = h.ports.unwrap_or_default();
-    FlowRecord {
-        src: h.src,
-        dst: h.dst,
-        src_port,
-        dst_port,
-        proto: h.proto,
-        tcp_flags: h.tcp_flags,
-        icmp: h.icmp,
-        fragment: h.fragment,
-        tos: h.tos,
-        bytes: u64::from(h.ip_len),
-        packets: 1,
-        start: at,
-        end: at,
-        present: present::SRC
-            | present::DST
-            | present::PORTS
-            | present::PROTO
-            | present::BYTES
-            | present::PACKETS
-            | present::TCP_FLAGS
-            | present::TIMES,
-        sampling: Sampling {
-            rate: sampling,
-            source: if sampling > 1 { SamplingSource::Config } else { SamplingSource::Record },
-        },
-        ..FlowRecord::default()
+/// The flow record of a single packet, which stands for `sampling` of them.
+fn one_packet(header: &PacketHeader, at: Timestamp, sampling: u32) -> FlowRecord {
+    let mut flow = FlowRecord::of_packet(header, at);
+    if sampling > 1 {
+        flow.sampling = Sampling { rate: sampling, source: SamplingSource::Config };
     }
+    flow
 }
 
 struct Replay {

@@ -6,8 +6,7 @@ use crate::exit::bad_input;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::path::Path;
-use suimon_base::flow::{FlowRecord, present};
-use suimon_base::{PacketHeader, Pps, Vector};
+use suimon_base::{FlowRecord, Pps, Timestamp, Vector};
 use suimon_detect::vectors::VectorTable;
 use suimon_lab::{Capture, Label, Labels, Legit, LegitProfile, Merge, Packet, Scenario, merge};
 use suimon_wire::packet::parse_frame;
@@ -221,7 +220,7 @@ fn learn(normal: impl Iterator<Item = Packet>) -> anyhow::Result<BTreeMap<Vector
     let table = VectorTable::built_in()?;
     let mut seconds: BTreeMap<(Vector, std::net::IpAddr, u64), u64> = BTreeMap::new();
     for p in normal {
-        let vector = table.classify(&record(&p.header));
+        let vector = table.classify(&FlowRecord::of_packet(&p.header, Timestamp::ZERO));
         *seconds.entry((vector, p.header.dst, p.at_us / 1_000_000)).or_default() += 1;
     }
     let mut peaks: BTreeMap<Vector, u64> = table.rows().iter().map(|r| (r.vector, 0)).collect();
@@ -242,25 +241,7 @@ fn rates(
     let table = VectorTable::built_in()?;
     let mut out: BTreeMap<Vector, u64> = BTreeMap::new();
     for p in packets.filter(counts) {
-        *out.entry(table.classify(&record(&p.header))).or_default() += 1;
+        *out.entry(table.classify(&FlowRecord::of_packet(&p.header, Timestamp::ZERO))).or_default() += 1;
     }
     Ok(out.into_iter().map(|(v, n)| (v, Pps((n as f64 / seconds.max(1e-6)) as u64))).collect())
-}
-
-/// The flow record of one packet, as far as classification looks at it.
-fn record(h: &PacketHeader) -> FlowRecord {
-    let (src_port, dst_port) = h.ports.unwrap_or_default();
-    FlowRecord {
-        src: h.src,
-        dst: h.dst,
-        src_port,
-        dst_port,
-        proto: h.proto,
-        tcp_flags: h.tcp_flags,
-        fragment: h.fragment,
-        bytes: u64::from(h.ip_len),
-        packets: 1,
-        present: present::SRC | present::DST | present::PORTS | present::PROTO | present::BYTES | present::PACKETS,
-        ..FlowRecord::default()
-    }
 }
