@@ -44,7 +44,7 @@ pub struct Counters {
     pub long_running: u64,
     /// Long flows beyond `max_long_flows`; one window's share of them was counted.
     pub long_refused: u64,
-    /// Records of a vector beyond the ten of one target; they count for its total only.
+    /// Records of a vector without a slot of its own. Every vector has one today, so this stays 0.
     pub vectors_refused: u64,
     /// Times a target should have had a sample but `max_samples` were taken.
     pub samples_refused: u64,
