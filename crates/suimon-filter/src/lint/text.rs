@@ -1,0 +1,100 @@
+//! Findings about how the text is written.
+
+use super::{FindingId, Severity, Subject, like_ios};
+use crate::dialect::ParseError;
+use std::net::Ipv4Addr;
+
+/// A line that the reader does not take.
+pub fn syntax(s: &mut Subject<'_>, e: &ParseError) {
+    let line = s.lines.get(e.line.saturating_sub(1)).copied().unwrap_or_default();
+    let column = e.column;
+    let (id, why, fix) = if let Some((addr, mask)) = netmask(line).filter(|_| like_ios(s.dialect)) {
+        let wild = Ipv4Addr::from_bits(!mask.to_bits());
+        let why = format!("{mask} is a netmask; as a wildcard it takes every address whose last bits are those of {addr}");
+        (FindingId::NetmaskForWildcard, why, format!("write {addr} {wild}"))
+    } else if e.message.contains("port") && e.message.contains("protocol") {
+        (FindingId::PortWithoutProtocol, e.message.clone(), format!("write {}", e.expected))
+    } else {
+        (FindingId::Syntax, e.message.clone(), format!("write {}", e.expected))
+    };
+    s.find(id, Severity::Error, e.line, why, fix).column = Some(column);
+}
+
+/// An address followed by a netmask that is no usual wildcard.
+fn netmask(line: &str) -> Option<(Ipv4Addr, Ipv4Addr)> {
+    let words: Vec<Option<Ipv4Addr>> = line.split_whitespace().map(|w| w.parse().ok()).collect();
+    words.windows(2).find_map(|pair| match pair {
+        [Some(a), Some(m)] => {
+            let bits = m.to_bits();
+            let mask = bits.leading_ones() + bits.trailing_zeros() == 32 && m.octets()[0] == 255 && bits != u32::MAX;
+            mask.then_some((*a, *m))
+        }
+        _ => None,
+    })
+}
+
+pub fn judge(s: &mut Subject<'_>) {
+    end_of_filter(s);
+    if like_ios(s.dialect) {
+        order(s);
+    }
+}
+
+/// Remarks, comments and descriptions, with their places.
+pub fn remarks<'a>(lines: &[&'a str]) -> Vec<(usize, &'a str)> {
+    let marks = ["!", "#", "//", "/*", "*"];
+    let words = ["remark", "description", "comment", "annotate"];
+    let is = |l: &str| {
+        let l = l.trim_start();
+        marks.iter().any(|m| l.starts_with(m)) || l.contains('#') || l.split([' ', '=', '"']).any(|w| words.contains(&w))
+    };
+    lines.iter().enumerate().filter(|(_, l)| is(l)).map(|(i, l)| (i + 1, *l)).collect()
+}
+
+fn end_of_filter(s: &mut Subject<'_>) {
+    if s.listing.rules.rules.is_empty() {
+        return;
+    }
+    let says = |l: &str| {
+        let lower = l.to_lowercase();
+        let mut words = lower.split(|c: char| !c.is_alphanumeric());
+        words.any(|w| matches!(w, "end" | "ends" | "until" | "expires" | "expire" | "expiry"))
+            || ["まで", "期限", "終了"].iter().any(|w| lower.contains(w))
+    };
+    if remarks(&s.lines).iter().any(|(_, l)| says(l)) {
+        return;
+    }
+    let why = "no remark says when the filter ends; a filter without an end stays for years";
+    let fix = "add a remark with the end, such as `remark end 2026-12-01T00:00Z` (`filter compile --end`)";
+    s.find(FindingId::NoEnd, Severity::Warning, 0, why.into(), fix.into());
+}
+
+/// Routers ask numbered lines by their numbers, whatever their order in the text.
+fn order(s: &mut Subject<'_>) {
+    let mut last: Option<(u64, usize)> = None;
+    let mut found = Vec::new();
+    for (i, line) in s.lines.iter().enumerate() {
+        let mut words = line.split_whitespace().peekable();
+        if words.peek().is_some_and(|w| matches!(*w, "ip" | "ipv4" | "ipv6" | "acl" | "access-list" | "interface")) {
+            last = None;
+            continue;
+        }
+        if words.peek().is_some_and(|w| matches!(*w, "sequence" | "seq" | "rule")) {
+            words.next();
+        }
+        let Some(n) = words.next().and_then(|w| w.parse::<u64>().ok()) else { continue };
+        if let Some((before, at)) = last.filter(|l| n <= l.0) {
+            found.push((i + 1, n, before, at));
+        }
+        last = Some((n, i + 1));
+    }
+    for (line, n, before, at) in found {
+        let why = if n == before {
+            format!("the number {n} stands already on line {at}: the router refuses this line or replaces that one")
+        } else {
+            format!("its number {n} is below {before} on line {at}: the router asks it earlier than the text shows")
+        };
+        let fix = "number the lines rising, in the order in which they are meant to be asked".into();
+        s.find(FindingId::SequenceOrder, Severity::Error, line, why, fix).others = vec![at];
+    }
+}
