@@ -117,7 +117,7 @@ pub fn of_match(m: &Match, family: Family) -> Option<HeaderBox> {
 }
 
 /// What of `a` lies outside `b`, as disjoint boxes.
-fn subtract(a: &HeaderBox, b: &HeaderBox) -> Vec<HeaderBox> {
+pub fn subtract(a: &HeaderBox, b: &HeaderBox) -> Vec<HeaderBox> {
     if a.iter().zip(b).any(|(x, y)| x.intersect(y).is_empty()) {
         return vec![a.clone()];
     }
@@ -151,22 +151,25 @@ pub fn parts(rules: &RuleSet, family: Family) -> Option<Parts> {
     let mut count = 0;
     for (i, rule) in rules.rules.iter().enumerate() {
         let Some(b) = of_match(&rule.matches, family) else { continue };
-        let mut pieces = vec![b.clone()];
-        if rule.action != Action::Permit {
-            for p in &passed {
-                pieces = pieces.iter().flat_map(|x| subtract(x, p)).collect();
-                if count + pieces.len() > MAX_BOXES {
-                    return None;
-                }
-            }
-            count += pieces.len();
+        if rule.action == Action::Permit {
+            passed.push(b);
+            continue;
         }
+        let limited = (rule.action != Action::Discard).then(|| b.clone());
+        let mut pieces = vec![b];
+        for p in &passed {
+            pieces = pieces.iter().flat_map(|x| subtract(x, p)).collect();
+            if count + pieces.len() > MAX_BOXES {
+                return None;
+            }
+        }
+        count += pieces.len();
         match rule.action {
             Action::Discard => out.discards.extend(pieces.into_iter().map(|p| (i, p))),
-            Action::Permit => passed.push(b),
+            Action::Permit => {}
             Action::LimitPps(_) | Action::LimitBps(_) => {
                 out.limits.push((i, pieces));
-                passed.push(b);
+                passed.extend(limited);
             }
         }
     }

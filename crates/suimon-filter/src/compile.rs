@@ -33,6 +33,10 @@ pub struct Options {
     pub end: Option<String>,
     /// How lines may look.
     pub profile: Profile,
+    /// Interface on which the list is bound, for the steps and the undo; `None` leaves it to a person.
+    pub interface: Option<String>,
+    /// Whether the list filters what leaves the interface; else what arrives.
+    pub outbound: bool,
 }
 
 /// Longest list name before the version and `-V6`, in characters (IOS shows at most 64 in all).
@@ -47,6 +51,8 @@ impl Default for Options {
             requester: None,
             end: None,
             profile: Profile::Basic,
+            interface: None,
+            outbound: false,
         }
     }
 }
@@ -122,6 +128,19 @@ pub enum CompileError {
         /// Why, and what can.
         reason: String,
     },
+    /// The platform takes shorter names.
+    #[error("{dialect} takes names of at most {max} characters, and {name:?} is longer: give the list a shorter name")]
+    LongName {
+        /// The dialect.
+        dialect: Dialect,
+        /// The name with everything that is appended.
+        name: String,
+        /// Longest, in characters.
+        max: usize,
+    },
+    /// An interface name that could be read as more than a name.
+    #[error("interface name {0:?}: use 1 to 64 printable characters without a line end")]
+    Interface(String),
     /// No exact cover.
     #[error("{dialect}: {reason}")]
     Cover {
@@ -138,15 +157,45 @@ pub enum CompileError {
     NotProved(String),
 }
 
+/// A step of a compilation that is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The lines are found and the text is written.
+    Written,
+    /// The text is read back.
+    Read,
+    /// What was read is compared with the rules.
+    Proved,
+}
+
 /// Text of `dialect` that drops exactly what `rules` say, proved by reading it back.
 ///
 /// # Errors
 /// Where the rules are empty, contradictory or too wide, or the dialect cannot express them exactly.
 pub fn compile(rules: &RuleSet, dialect: Dialect, options: &Options) -> Result<Compiled, CompileError> {
+    compile_watched(rules, dialect, options, &mut |_| ())
+}
+
+/// [`compile`], telling `watch` of each step that is done; this library has no clock, a caller may have one.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_watched(
+    rules: &RuleSet,
+    dialect: Dialect,
+    options: &Options,
+    watch: &mut dyn FnMut(Step),
+) -> Result<Compiled, CompileError> {
     check_name(&options.name)?;
+    check_interface(options.interface.as_deref())?;
     check_rules(rules)?;
     let written = dialect::write(rules, dialect, options)?;
-    let proof = match proof::check(rules, &written.text, dialect) {
+    watch(Step::Written);
+    let read = dialect::parse(&written.text, dialect).map_err(CheckError::from);
+    watch(Step::Read);
+    let proof = read.and_then(|listing| proof::compare(rules, &listing.rules));
+    watch(Step::Proved);
+    let proof = match proof {
         Ok(proof) if proof.equal => proof,
         Ok(proof) => {
             let what = format!("missing {:?}, extra {:?}", proof.missing.addresses, proof.extra.addresses);
@@ -168,6 +217,35 @@ pub fn compile(rules: &RuleSet, dialect: Dialect, options: &Options) -> Result<C
     })
 }
 
+/// How many lines that drop the rules need in profile `basic` of a dialect that writes one port a line and prefixes
+/// (without heads and closing permits), and whether that is proven least; nothing is written or proved.
+///
+/// # Errors
+/// As [`compile`], where the lines themselves are the reason.
+pub fn count(rules: &RuleSet, dialect: Dialect) -> Result<(usize, bool), CompileError> {
+    check_rules(rules)?;
+    let shape = Shape { port_ranges: false, flag_bits: 0x3f, lengths: true, port_protos: &[6, 17] };
+    let mut sum = (0, true);
+    for family in Family::BOTH {
+        let boxes = parts(rules, family, dialect)?.discards;
+        if !boxes.is_empty() {
+            let mut count = || sum.0 += 1;
+            let least = cover::visit(family, &boxes, shape, &mut |_| count())
+                .map_err(|reason| CompileError::Cover { dialect, reason })?;
+            sum.1 &= least;
+        }
+    }
+    Ok(sum)
+}
+
+fn check_interface(name: Option<&str>) -> Result<(), CompileError> {
+    let good = |n: &str| (1..=64).contains(&n.len()) && n.chars().all(|c| matches!(c, ' '..='~') && c != '`');
+    match name {
+        Some(n) if !good(n) => Err(CompileError::Interface(n.chars().take(80).collect())),
+        _ => Ok(()),
+    }
+}
+
 fn check_name(name: &str) -> Result<(), CompileError> {
     let good = name.len() <= MAX_NAME
         && name.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -183,7 +261,9 @@ fn check_rules(rules: &RuleSet) -> Result<(), CompileError> {
         if let Some(reason) = boxes::invalid(&r.matches) {
             return Err(CompileError::Invalid { rule, reason });
         }
-        let whole = Family::BOTH.iter().any(|&f| boxes::of_match(&r.matches, f).is_some_and(|b| b == boxes::all(f)));
+        let m = &r.matches;
+        let open = m.proto.is_none() && m.fragment.is_none() && m.lengths.is_empty();
+        let whole = open && Family::BOTH.iter().any(|&f| boxes::of_match(&r.matches, f).is_some_and(|b| b == boxes::all(f)));
         if whole && r.action != Action::Permit {
             return Err(CompileError::Everything { rule });
         }

@@ -10,7 +10,7 @@ use suimon_base::rule::{FragmentMatch, TcpFlags};
 use suimon_base::{Action, Match, PortRange, Rule};
 
 /// Most rules.
-pub const MAX_RULES: usize = 2_000_000;
+pub const MAX_RULES: usize = 4_000_001;
 
 const COMPONENTS: &str =
     "destination, source, protocol, destination-port, source-port, tcp-flags, packet-length, fragment or then";

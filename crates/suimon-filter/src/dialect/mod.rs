@@ -1,9 +1,8 @@
 //! The dialects: how each writes rules, and how each is read back.
 
+mod acl;
 mod flowspec;
 mod flowspec_read;
-mod ios;
-mod ios_read;
 mod names;
 mod nft;
 mod nft_read;
@@ -22,6 +21,12 @@ use suimon_base::RuleSet;
 pub enum Dialect {
     /// Cisco IOS named extended access lists, IPv4 and IPv6.
     CiscoIos,
+    /// Cisco IOS XR access lists, IPv4 and IPv6, with `commit`.
+    CiscoXr,
+    /// Cisco NX-OS access lists, IPv4 and IPv6.
+    CiscoNxos,
+    /// Arista EOS access lists, IPv4 and IPv6.
+    AristaEos,
     /// Linux nftables, an own table of family `inet`.
     Nftables,
     /// BGP Flow Specification (RFC 8955, RFC 8956), one rule a line as text.
@@ -30,11 +35,21 @@ pub enum Dialect {
 
 impl Dialect {
     /// Every dialect, in the order they are listed to people.
-    pub const ALL: [Dialect; 3] = [Dialect::CiscoIos, Dialect::Nftables, Dialect::Flowspec];
+    pub const ALL: [Dialect; 6] = [
+        Dialect::CiscoIos,
+        Dialect::CiscoXr,
+        Dialect::CiscoNxos,
+        Dialect::AristaEos,
+        Dialect::Nftables,
+        Dialect::Flowspec,
+    ];
     /// Its name on the command line and in JSON.
     pub const fn name(self) -> &'static str {
         match self {
             Dialect::CiscoIos => "cisco-ios",
+            Dialect::CiscoXr => "cisco-xr",
+            Dialect::CiscoNxos => "cisco-nxos",
+            Dialect::AristaEos => "arista-eos",
             Dialect::Nftables => "nftables",
             Dialect::Flowspec => "flowspec",
         }
@@ -49,7 +64,7 @@ impl fmt::Display for Dialect {
 
 /// A name that is no dialect.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a dialect; use one of cisco-ios, nftables, flowspec")]
+#[error("{0:?} is not a dialect; use one of {names}", names = Dialect::ALL.map(Dialect::name).join(", "))]
 pub struct UnknownDialect(String);
 
 impl FromStr for Dialect {
@@ -88,7 +103,10 @@ pub struct Listing {
 /// At the first thing the dialect does not have, with its place.
 pub fn parse(text: &str, dialect: Dialect) -> Result<Listing, ParseError> {
     match dialect {
-        Dialect::CiscoIos => ios_read::parse(text),
+        Dialect::CiscoIos => acl::parse(&acl::facts::IOS, text),
+        Dialect::CiscoXr => acl::parse(&acl::facts::XR, text),
+        Dialect::CiscoNxos => acl::parse(&acl::facts::NXOS, text),
+        Dialect::AristaEos => acl::parse(&acl::facts::EOS, text),
         Dialect::Nftables => nft_read::parse(text),
         Dialect::Flowspec => flowspec_read::parse(text),
     }
@@ -106,7 +124,10 @@ pub(crate) struct Written {
 /// Writes rules that were checked.
 pub(crate) fn write(rules: &RuleSet, dialect: Dialect, options: &Options) -> Result<Written, CompileError> {
     match dialect {
-        Dialect::CiscoIos => ios::write(rules, options),
+        Dialect::CiscoIos => acl::write(&acl::facts::IOS, rules, options),
+        Dialect::CiscoXr => acl::write(&acl::facts::XR, rules, options),
+        Dialect::CiscoNxos => acl::write(&acl::facts::NXOS, rules, options),
+        Dialect::AristaEos => acl::write(&acl::facts::EOS, rules, options),
         Dialect::Nftables => nft::write(rules, options),
         Dialect::Flowspec => flowspec::write(rules, options),
     }

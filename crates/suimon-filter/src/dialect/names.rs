@@ -1,45 +1,5 @@
 //! Names of protocols, ports and TCP flags as the dialects spell them.
 
-use crate::range::Family;
-
-/// IOS protocol keywords of extended IPv4 lists.
-const IOS_V4: [(&str, u8); 13] = [
-    ("ahp", 51),
-    ("eigrp", 88),
-    ("esp", 50),
-    ("gre", 47),
-    ("icmp", 1),
-    ("igmp", 2),
-    ("ipinip", 4),
-    ("nos", 94),
-    ("ospf", 89),
-    ("pcp", 108),
-    ("pim", 103),
-    ("tcp", 6),
-    ("udp", 17),
-];
-/// IOS protocol keywords of IPv6 lists.
-const IOS_V6: [(&str, u8); 7] =
-    [("ahp", 51), ("esp", 50), ("icmp", 58), ("pcp", 108), ("sctp", 132), ("tcp", 6), ("udp", 17)];
-
-fn ios(family: Family) -> &'static [(&'static str, u8)] {
-    match family {
-        Family::V4 => &IOS_V4,
-        Family::V6 => &IOS_V6,
-    }
-}
-
-/// The IOS word for a protocol: a keyword, else the number.
-pub fn ios_proto(proto: u8, family: Family) -> String {
-    ios(family).iter().find(|p| p.1 == proto).map_or_else(|| proto.to_string(), |p| p.0.into())
-}
-
-/// A protocol from an IOS keyword (without `ip` and `ipv6`) or number.
-pub fn ios_proto_of(word: &str, family: Family) -> Option<u8> {
-    let sctp = (word == "sctp").then_some(132);
-    sctp.or_else(|| ios(family).iter().find(|p| p.0 == word).map(|p| p.1)).or_else(|| decimal(word))
-}
-
 /// IOS port keywords: name, number, with TCP, with UDP.
 const IOS_PORTS: [(&str, u16, bool, bool); 57] = [
     ("bgp", 179, true, false),
@@ -149,4 +109,50 @@ pub fn nft_proto(proto: u8) -> String {
 /// A plain decimal number without sign.
 pub fn decimal<T: std::str::FromStr>(word: &str) -> Option<T> {
     (!word.is_empty() && word.bytes().all(|b| b.is_ascii_digit())).then(|| word.parse().ok()).flatten()
+}
+
+/// Protocol names of Junos, SR OS and RouterOS that mean the same in all of them, or only in one.
+const COMMON: [(&str, u8); 9] =
+    [("icmp", 1), ("igmp", 2), ("tcp", 6), ("egp", 8), ("udp", 17), ("gre", 47), ("pim", 103), ("vrrp", 112), ("sctp", 132)];
+const JUNOS: [(&str, u8); 6] = [("ipip", 4), ("esp", 50), ("ah", 51), ("icmp6", 58), ("ospf", 89), ("rsvp", 46)];
+const SROS: [(&str, u8); 3] = [("ipv6-icmp", 58), ("ospf-igp", 89), ("rsvp", 46)];
+const ROUTEROS: [(&str, u8); 5] = [("ipencap", 4), ("ipsec-esp", 50), ("ipsec-ah", 51), ("icmpv6", 58), ("ospf", 89)];
+
+fn named(own: &[(&'static str, u8)], proto: u8) -> String {
+    let found = COMMON.iter().chain(own).find(|p| p.1 == proto);
+    found.map_or_else(|| proto.to_string(), |p| p.0.into())
+}
+
+fn of_name(own: &[(&str, u8)], word: &str) -> Option<u8> {
+    COMMON.iter().chain(own).find(|p| p.0 == word).map(|p| p.1).or_else(|| decimal(word))
+}
+
+/// The Junos name of a protocol, else its number.
+pub fn junos_proto(proto: u8) -> String {
+    named(&JUNOS, proto)
+}
+
+/// A protocol from a Junos name or number.
+pub fn junos_proto_of(word: &str) -> Option<u8> {
+    of_name(&JUNOS, word)
+}
+
+/// The SR OS name of a protocol, else its number.
+pub fn sros_proto(proto: u8) -> String {
+    named(&SROS, proto)
+}
+
+/// A protocol from an SR OS name or number.
+pub fn sros_proto_of(word: &str) -> Option<u8> {
+    of_name(&SROS, word)
+}
+
+/// The RouterOS name of a protocol, else its number.
+pub fn routeros_proto(proto: u8) -> String {
+    named(&ROUTEROS, proto)
+}
+
+/// A protocol from a RouterOS name or number.
+pub fn routeros_proto_of(word: &str) -> Option<u8> {
+    of_name(&ROUTEROS, word)
 }

@@ -80,7 +80,7 @@ fn refuse<T>(rule: usize, reason: &str) -> Result<T, CompileError> {
 }
 
 /// Joins boxes that differ in one field only, until none do.
-fn join(list: &mut Vec<(usize, HeaderBox)>) {
+pub(super) fn join(list: &mut Vec<(usize, HeaderBox)>) {
     loop {
         let before = list.len();
         for field in [DST, SRC, DPORT, SPORT, LEN, PROTO] {

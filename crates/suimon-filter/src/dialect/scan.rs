@@ -67,6 +67,14 @@ impl<'a> Words<'a> {
         self.at += usize::from(yes);
         yes
     }
+    /// The number of the line, from 1.
+    pub fn number(&self) -> usize {
+        self.line
+    }
+    /// An error if words are left.
+    pub fn done(&self, expected: &str) -> Result<(), ParseError> {
+        self.peek().map_or(Ok(()), |word| Err(self.unknown(word, expected)))
+    }
     /// An error at a word.
     pub fn error(&self, word: Word<'_>, message: &str, expected: &str) -> ParseError {
         error(self.line, word.column, message, expected)

@@ -1,168 +1,32 @@
-//! Reading Cisco IOS extended access lists: named, numbered and without a heading, IPv4 and IPv6.
-//!
-//! Two habits of IOS matter for the meaning. A list ends with an implicit deny. And where a non-first fragment meets a
-//! line that names ports or flags, a `permit` takes it if the addresses and the protocol fit, while a `deny` does not.
+//! The words of one entry: protocol, addresses, ports, and what follows them.
 
-use super::names::{flag_of, ios_port_of, ios_proto_of};
-use super::scan::{Word, Words, error};
-use super::{Listing, ParseError};
+use super::super::names::{flag_of, ios_port_of};
+use super::super::scan::{Word, Words};
+use super::super::ParseError;
+use super::facts::{Facts, Flags, known};
+use super::super::names::decimal;
 use crate::range::{Family, RangeSet};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use suimon_base::rule::{FragmentMatch, TcpFlags};
-use suimon_base::{Action, Match, PortRange, Rule};
+use suimon_base::{Match, PortRange};
 
 /// Most prefixes that one non-contiguous wildcard may stand for.
 pub const MAX_WILDCARD: usize = 4_096;
-/// Most lines of a list.
-pub const MAX_ENTRIES: usize = 2_000_000;
 
-#[derive(Default)]
-struct Reader {
-    out: Listing,
-    /// Names of the IPv4 and IPv6 list, once one began.
-    lists: [Option<String>; 2],
-    current: Option<Family>,
-}
-
-pub fn parse(text: &str) -> Result<Listing, ParseError> {
-    let mut r = Reader::default();
-    for (i, line) in text.lines().enumerate() {
-        r.line(i + 1, line)?;
-        if r.out.rules.rules.len() > MAX_ENTRIES {
-            return Err(error(i + 1, 1, "too many lines", &format!("at most {MAX_ENTRIES}")));
-        }
-    }
-    if r.lists.iter().all(Option::is_none) {
-        return Err(error(text.lines().count().max(1), 1, "there is no access list", "ip access-list extended NAME"));
-    }
-    for family in Family::BOTH {
-        if r.lists[family as usize].is_some() {
-            let matches = Match { dst: vec![family.net(0, 0)], ..Match::default() };
-            r.out.rules.rules.push(Rule { matches, action: Action::Discard });
-            r.out.lines.push(0);
-        }
-    }
-    Ok(r.out)
-}
-
-impl Reader {
-    fn line(&mut self, number: usize, line: &str) -> Result<(), ParseError> {
-        let mut w = Words::new(number, line)?;
-        let Some(first) = w.peek() else { return Ok(()) };
-        if first.text.starts_with('!') || matches!(first.text, "end" | "exit" | "remark") {
-            return Ok(());
-        }
-        if matches!(first.text, "ip" | "ipv6") {
-            return self.heading(&mut w, first);
-        }
-        if w.take("access-list") {
-            let name = w.need("a list number from 100 to 199 or 2000 to 2699")?;
-            let good = name.text.parse::<u16>().is_ok_and(|n| matches!(n, 100..=199 | 2000..=2699));
-            if !good {
-                return Err(w.unknown(name, "a list number from 100 to 199 or 2000 to 2699"));
-            }
-            self.open(&w, Family::V4, name)?;
-            return if w.take("remark") { Ok(()) } else { self.entry(number, &mut w, Family::V4) };
-        }
-        w.take("sequence");
-        if w.peek().is_some_and(|x| x.text.bytes().all(|b| b.is_ascii_digit())) {
-            w.next();
-        }
-        if w.take("remark") {
-            return Ok(());
-        }
-        let family = self.current.unwrap_or(Family::V4);
-        if self.current.is_none() {
-            self.open(&w, family, Word { text: "", column: 1 })?;
-        }
-        self.entry(number, &mut w, family)
-    }
-
-    fn heading(&mut self, w: &mut Words<'_>, first: Word<'_>) -> Result<(), ParseError> {
-        w.next();
-        let expected = "ip access-list extended NAME or ipv6 access-list NAME";
-        let word = w.need(expected)?;
-        if word.text != "access-list" {
-            return Err(w.unknown(word, expected));
-        }
-        let family = if first.text == "ip" { Family::V4 } else { Family::V6 };
-        if family == Family::V4 && !w.take("extended") {
-            let word = w.need(expected)?;
-            return Err(w.unknown(word, "extended (a standard list cannot name destinations or ports)"));
-        }
-        let name = w.need("the name of the list")?;
-        self.open(w, family, name)
-    }
-
-    fn open(&mut self, w: &Words<'_>, family: Family, name: Word<'_>) -> Result<(), ParseError> {
-        let slot = &mut self.lists[family as usize];
-        match slot {
-            Some(known) if known.as_str() != name.text => {
-                let message = format!("a second list of the same family, after {known:?}");
-                Err(w.error(name, &message, "one IPv4 and one IPv6 list in one text"))
-            }
-            _ => {
-                *slot = Some(name.text.to_owned());
-                self.current = Some(family);
-                Ok(())
-            }
-        }
-    }
-
-    fn entry(&mut self, number: usize, w: &mut Words<'_>, family: Family) -> Result<(), ParseError> {
-        let expected = "permit, deny or remark";
-        let word = w.need(expected)?;
-        let action = match word.text {
-            "permit" => Action::Permit,
-            "deny" => Action::Discard,
-            _ => return Err(w.unknown(word, expected)),
-        };
-        let (proto, src) = protocol(w, family)?;
-        let mut m = Match { proto, ..Match::default() };
-        m.src = address(w, family)?;
-        m.src_ports = ports(w, proto, src)?;
-        m.dst = address(w, family)?;
-        m.dst_ports = ports(w, proto, src)?;
-        if m.src.is_empty() && m.dst.is_empty() {
-            // "any any" of an IPv4 list says nothing about IPv6.
-            m.dst = vec![family.net(0, 0)];
-        }
-        let matches = tail(w, m, src, family)?;
-        for m in matches {
-            let upper = !m.src_ports.is_empty() || !m.dst_ports.is_empty() || m.tcp_flags.is_some();
-            let mut rules = vec![m.clone()];
-            if upper && action == Action::Permit {
-                rules.push(Match {
-                    src_ports: Vec::new(),
-                    dst_ports: Vec::new(),
-                    tcp_flags: None,
-                    fragment: Some(FragmentMatch::Later),
-                    ..m
-                });
-            }
-            for matches in rules {
-                self.out.rules.rules.push(Rule { matches, action });
-                self.out.lines.push(number);
-            }
-        }
-        Ok(())
-    }
-}
-
-fn protocol<'a>(w: &mut Words<'a>, family: Family) -> Result<(Option<u8>, Word<'a>), ParseError> {
+pub fn protocol<'a>(facts: &Facts, w: &mut Words<'a>, family: Family) -> Result<(Option<u8>, Word<'a>), ParseError> {
     let word = w.need("a protocol: ip, tcp, udp, icmp, gre, esp, a number …")?;
-    let any = if family == Family::V4 { "ip" } else { "ipv6" };
+    let any = facts.any(family);
     if word.text == any {
         return Ok((None, word));
     }
-    match ios_proto_of(word.text, family) {
+    match known(word.text, family).or_else(|| decimal(word.text)) {
         Some(p) => Ok((Some(p), word)),
         None => Err(w.unknown(word, &format!("a protocol: {any}, tcp, udp, icmp, gre, esp, a number from 0 to 255"))),
     }
 }
 
-fn address(w: &mut Words<'_>, family: Family) -> Result<Vec<IpNet>, ParseError> {
+pub fn address(facts: &Facts, w: &mut Words<'_>, family: Family) -> Result<Vec<IpNet>, ParseError> {
     let expected = match family {
         Family::V4 => "any, host ADDRESS, or ADDRESS WILDCARD",
         Family::V6 => "any, host ADDRESS, or PREFIX/LENGTH",
@@ -184,6 +48,10 @@ fn address(w: &mut Words<'_>, family: Family) -> Result<Vec<IpNet>, ParseError> 
             let net: Ipv6Net = text.parse().map_err(|_| w.unknown(word, expected))?;
             Ok(vec![IpNet::V6(net.trunc())])
         }
+        (text, Family::V4) if text.contains('/') && facts.reads_slash => {
+            let net: Ipv4Net = text.parse().map_err(|_| w.unknown(word, expected))?;
+            Ok(if net.prefix_len() == 0 { Vec::new() } else { vec![IpNet::V4(net.trunc())] })
+        }
         (text, Family::V4) => {
             let addr: Ipv4Addr = text.parse().map_err(|_| w.unknown(word, expected))?;
             let mask = w.need("a wildcard mask")?;
@@ -197,7 +65,7 @@ fn address(w: &mut Words<'_>, family: Family) -> Result<Vec<IpNet>, ParseError> 
 }
 
 /// The prefixes of a wildcard, contiguous or not; bits of `addr` under the wildcard do not count.
-fn wildcard(addr: u32, wild: u32) -> Option<Vec<IpNet>> {
+pub fn wildcard(addr: u32, wild: u32) -> Option<Vec<IpNet>> {
     let low = wild.trailing_ones();
     let low_mask = if low == 32 { u32::MAX } else { (1u32 << low) - 1 };
     let high = wild & !low_mask;
@@ -219,7 +87,7 @@ fn wildcard(addr: u32, wild: u32) -> Option<Vec<IpNet>> {
     Some(if nets.iter().any(|n| n.prefix_len() == 0) { Vec::new() } else { nets })
 }
 
-fn ports(w: &mut Words<'_>, proto: Option<u8>, named: Word<'_>) -> Result<Vec<PortRange>, ParseError> {
+pub fn ports(facts: &Facts, w: &mut Words<'_>, proto: Option<u8>, named: Word<'_>) -> Result<Vec<PortRange>, ParseError> {
     let Some(op) = w.peek().filter(|x| matches!(x.text, "eq" | "neq" | "gt" | "lt" | "range")) else {
         return Ok(Vec::new());
     };
@@ -234,7 +102,7 @@ fn ports(w: &mut Words<'_>, proto: Option<u8>, named: Word<'_>) -> Result<Vec<Po
     Ok(match op.text {
         "eq" | "neq" => {
             let mut list = vec![p];
-            while w.peek().is_some_and(|x| ios_port_of(x.text, proto).is_some()) {
+            while facts.eq_list && w.peek().is_some_and(|x| ios_port_of(x.text, proto).is_some()) {
                 list.push(one_port(w, proto)?.0);
             }
             let set = RangeSet::new(list.iter().map(|&p| (u128::from(p), u128::from(p))));
@@ -262,9 +130,16 @@ fn one_port<'a>(w: &mut Words<'a>, proto: u8) -> Result<(u16, Word<'a>), ParseEr
 }
 
 /// Flags, fragments and logging after the addresses; `established` and lists of flags give several matches.
-fn tail(w: &mut Words<'_>, m: Match, named: Word<'_>, family: Family) -> Result<Vec<Match>, ParseError> {
+pub fn tail(
+    facts: &Facts,
+    w: &mut Words<'_>,
+    m: Match,
+    named: Word<'_>,
+    family: Family,
+) -> Result<Vec<Match>, ParseError> {
     let mut flags: Vec<TcpFlags> = Vec::new();
     let mut later = false;
+    let mut m = m;
     while let Some(word) = w.next() {
         let tcp = m.proto == Some(6);
         match word.text {
@@ -276,8 +151,13 @@ fn tail(w: &mut Words<'_>, m: Match, named: Word<'_>, family: Family) -> Result<
                 later = true;
             }
             "established" if tcp => flags.extend([16, 4].map(|b| TcpFlags { mask: b, value: b })),
-            "match-all" | "match-any" if tcp && family == Family::V4 => flags = signed(w, word.text == "match-all")?,
+            "packet-length" if facts.lengths && family == Family::V4 => m.lengths = lengths(w)?,
+            "match-all" | "match-any" if tcp && family == Family::V4 && facts.flags == Flags::Signed => flags = signed(w, word.text == "match-all")?,
             text if tcp && flag_of(text).is_some_and(|b| b < 64) => {
+                if facts.flags == Flags::OneSet && !flags.is_empty() {
+                    let message = "whether several flags mean all of them or any differs between releases";
+                    return Err(w.error(word, message, "one flag a line"));
+                }
                 let bit = flag_of(text).unwrap_or(0);
                 flags.push(TcpFlags { mask: bit, value: bit });
             }
@@ -325,4 +205,32 @@ fn signed(w: &mut Words<'_>, all: bool) -> Result<Vec<TcpFlags>, ParseError> {
         both = TcpFlags { mask: both.mask | t.mask, value: both.value | t.value };
     }
     Ok(vec![both])
+}
+
+/// `eq N`, `range A B`, `gt N`, `lt N`, `neq N` of a total length in octets.
+fn lengths(w: &mut Words<'_>) -> Result<Vec<PortRange>, ParseError> {
+    let expected = "eq, neq, gt, lt or range and a length from 0 to 65535";
+    let op = w.need(expected)?;
+    let mut number = || {
+        let word = w.need(expected)?;
+        decimal::<u16>(word.text).map(|n| (n, word)).ok_or_else(|| w.unknown(word, expected))
+    };
+    let (n, word) = number()?;
+    let one = |lo: Option<u16>, hi: Option<u16>| lo.zip(hi).map(|(lo, hi)| vec![PortRange { lo, hi }]);
+    let list = match op.text {
+        "eq" => one(Some(n), Some(n)),
+        "gt" => one(n.checked_add(1), Some(u16::MAX)),
+        "lt" => one(Some(0), n.checked_sub(1)),
+        "range" => {
+            let (high, _) = number()?;
+            if high < n { None } else { one(Some(n), Some(high)) }
+        }
+        "neq" => {
+            let below = n.checked_sub(1).map(|hi| PortRange { lo: 0, hi });
+            let above = n.checked_add(1).map(|lo| PortRange { lo, hi: u16::MAX });
+            Some(below.into_iter().chain(above).collect())
+        }
+        _ => return Err(w.unknown(op, expected)),
+    };
+    list.ok_or_else(|| w.error(word, "this takes no length at all", "a condition that some length fulfils"))
 }

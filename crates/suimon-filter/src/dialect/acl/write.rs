@@ -1,0 +1,231 @@
+//! Writing lists, classes and policies.
+
+use super::super::Written;
+use super::super::names::FLAGS;
+use super::facts::{Facts, Flags};
+use super::plan::{Limit, plan, rate, refuse};
+use super::{police, swap};
+use crate::boxes;
+use crate::compile::{CompileError, Options};
+use crate::cover::{Line, Shape};
+use crate::range::Family;
+use ipnet::IpNet;
+use std::fmt::Write as _;
+use suimon_base::{PortRange, Rule, RuleSet};
+
+/// Distance between sequence numbers, so that a person can put a line between two.
+const STEP: usize = 10;
+/// TCP flags that the platforms know: fin syn rst psh ack urg.
+const KNOWN_FLAGS: u8 = 0x3f;
+
+/// What stands in a list besides its entries.
+pub struct Names {
+    /// Lists that drop, by family, where there is one.
+    pub lists: [Option<String>; 2],
+    /// For each rate its class and the class's lists.
+    pub classes: Vec<(String, [Option<String>; 2])>,
+    /// The policy, where there are rates.
+    pub policy: Option<String>,
+}
+
+/// The names of everything that is written.
+pub fn names(name: &str, drops: [bool; 2], limits: &[Limit]) -> Names {
+    let of = |base: &str, family: Family| if family == Family::V4 { base.to_owned() } else { format!("{base}-V6") };
+    let classes = limits.iter().enumerate().map(|(i, l)| {
+        let class = format!("{name}-L{}", i + 1);
+        let lists = Family::BOTH.map(|f| (!l.lines[f as usize].is_empty()).then(|| of(&class, f)));
+        (class, lists)
+    });
+    Names {
+        lists: Family::BOTH.map(|f| drops[f as usize].then(|| of(name, f))),
+        classes: classes.collect(),
+        policy: (!limits.is_empty()).then(|| name.to_owned()),
+    }
+}
+
+impl Names {
+    /// Every list with its family, in the order of the text.
+    pub fn all_lists(&self) -> Vec<(Family, &str)> {
+        let pairs = |l: &'_ [Option<String>; 2]| Family::BOTH.map(|f| l[f as usize].clone().map(|_| f));
+        let mut out = Vec::new();
+        for lists in std::iter::once(&self.lists).chain(self.classes.iter().map(|c| &c.1)) {
+            for f in pairs(lists).into_iter().flatten() {
+                if let Some(name) = &lists[f as usize] {
+                    out.push((f, name.as_str()));
+                }
+            }
+        }
+        out
+    }
+    /// Refuses names that the platform would cut or reject.
+    pub fn check(&self, facts_name: super::super::Dialect, list: usize, class: usize) -> Result<(), CompileError> {
+        let lists = self.all_lists().into_iter().map(|l| (l.1.to_owned(), list));
+        let classes = self.classes.iter().map(|c| (c.0.clone(), class));
+        let policy = self.policy.iter().map(|p| (p.clone(), class));
+        match lists.chain(classes).chain(policy).find(|(n, max)| n.len() > *max) {
+            Some((name, max)) => Err(CompileError::LongName { dialect: facts_name, name, max }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Lists for the families that the rules touch, and a policy for their rates.
+pub fn write(facts: &Facts, rules: &RuleSet, options: &Options) -> Result<Written, CompileError> {
+    for (rule, r) in rules.rules.iter().enumerate() {
+        if let Some(reason) = refused(facts, r) {
+            return refuse(facts.dialect, rule, reason);
+        }
+    }
+    let shape = Shape { port_ranges: false, flag_bits: KNOWN_FLAGS, lengths: facts.lengths, port_protos: &[6, 17] };
+    let plan = plan(rules, facts.dialect, shape)?;
+    for l in &plan.limits {
+        rate(facts.dialect, l, facts.police.bps, facts.police.pps, facts.police.no_pps)?;
+    }
+    let lines = || plan.drops.iter().chain(plan.limits.iter().flat_map(|l| &l.lines)).flatten();
+    if let Some(line) = lines().find(|l| !says_flags(facts, l.flags)) {
+        return refuse(facts.dialect, line.order, "several rules together leave a test of TCP flags that one line of this \
+             dialect cannot say; it names one flag that is set");
+    }
+    let names = names(&options.full_name(), [0, 1].map(|f| !plan.drops[f].is_empty()), &plan.limits);
+    names.check(facts.dialect, facts.list_name, facts.class_name)?;
+    let mut out =
+        Written { text: String::new(), undo: String::new(), lines: 0, least: plan.least, warnings: Vec::new() };
+    for family in Family::BOTH {
+        let Some(list) = &names.lists[family as usize] else { continue };
+        let mut rows: Vec<String> = plan.drops[family as usize].iter().map(|l| entry(facts, "deny", l, family)).collect();
+        rows.push(format!("permit {} any any", facts.any(family)));
+        out.lines += rows.len();
+        list_text(facts, &mut out.text, family, list, &rows, options);
+    }
+    for (limit, (_, lists)) in plan.limits.iter().zip(&names.classes) {
+        for family in Family::BOTH {
+            let Some(list) = &lists[family as usize] else { continue };
+            let guard = limit.guard.map(|p| format!("deny {} any any fragments", proto(facts, Some(p), family)));
+            let selects = limit.lines[family as usize].iter().map(|l| entry(facts, "permit", l, family));
+            let rows: Vec<String> = guard.into_iter().chain(selects).collect();
+            out.lines += rows.len();
+            list_text(facts, &mut out.text, family, list, &rows, options);
+        }
+    }
+    police::write(facts, &mut out.text, &names, &plan.limits);
+    if out.text.is_empty() {
+        return Err(CompileError::Nothing);
+    }
+    if facts.commit {
+        out.text.push_str("commit\n");
+    }
+    out.undo = swap::undo(facts, &names, options);
+    out.warnings = swap::steps(facts, &names, options);
+    let v6 = names.all_lists().iter().any(|l| l.0 == Family::V6);
+    if !v6 {
+        out.warnings.push("the request names no IPv6 addresses: IPv6 traffic is not filtered".into());
+    }
+    Ok(out)
+}
+
+/// Why the platform cannot say this, if it cannot.
+fn refused(facts: &Facts, rule: &Rule) -> Option<&'static str> {
+    let m = &rule.matches;
+    let v6 = boxes::of_match(m, Family::V6).is_some();
+    if !m.lengths.is_empty() && !facts.lengths {
+        return Some("an access list cannot test the packet length; nftables and Flowspec can");
+    }
+    if !m.lengths.is_empty() && v6 {
+        return Some("packet-length is the total length in IPv4; for IPv6 its meaning is not documented, so name the IPv4 \
+                     addresses");
+    }
+    if m.tcp_flags.is_some_and(|t| t.mask & !KNOWN_FLAGS != 0) {
+        return Some("an access list tests only the TCP flags fin syn rst psh ack urg, not ece and cwr");
+    }
+    if facts.flags == Flags::Signed && m.tcp_flags.is_some() && v6 {
+        return Some("an IPv6 access list cannot say that a TCP flag is not set; name the IPv4 addresses");
+    }
+    if m.tcp_flags.is_some_and(|t| !says_flags(facts, Some((t.mask, t.value)))) {
+        return Some("a line names one TCP flag that is set; neither a flag that is not set nor several at once can be \
+                     said");
+    }
+    let ports = !m.src_ports.is_empty() || !m.dst_ports.is_empty();
+    if ports && !m.proto.is_some_and(|p| matches!(p, 6 | 17)) {
+        return Some("an access list takes ports only with tcp and udp");
+    }
+    None
+}
+
+fn says_flags(facts: &Facts, flags: Option<(u8, u8)>) -> bool {
+    facts.flags == Flags::Signed || flags.is_none_or(|(mask, value)| mask == value && mask.is_power_of_two())
+}
+
+fn list_text(facts: &Facts, out: &mut String, family: Family, name: &str, rows: &[String], options: &Options) {
+    let _ = writeln!(out, "{} {name}", facts.head[family as usize]);
+    let (indent, word) = (facts.indent, facts.sequence[family as usize]);
+    let mut number = 0;
+    let mut next = || {
+        number += STEP;
+        number
+    };
+    for r in options.remarks() {
+        let _ = match facts.numbered_remarks {
+            true => writeln!(out, "{indent}{} remark {r}", next()),
+            false => writeln!(out, "{indent}remark {r}"),
+        };
+    }
+    for row in rows {
+        let _ = writeln!(out, "{indent}{word}{} {row}", next());
+    }
+    if facts.commit {
+        out.push_str("!\n");
+    }
+}
+
+fn proto(facts: &Facts, proto: Option<u8>, family: Family) -> String {
+    let Some(p) = proto else { return facts.any(family).into() };
+    let word = facts.protos[family as usize].iter().find(|x| x.1 == p);
+    word.map_or_else(|| p.to_string(), |x| x.0.into())
+}
+
+fn entry(facts: &Facts, action: &str, l: &Line, family: Family) -> String {
+    let (src, dst) = (address(facts, &l.src), address(facts, &l.dst));
+    let mut s = format!("{action} {} {src}{} {dst}{}", proto(facts, l.proto, family), port(l.sport), port(l.dport));
+    match (l.flags, facts.flags) {
+        (Some((mask, value)), Flags::Signed) => {
+            s.push_str(" match-all");
+            for (name, bit) in FLAGS.iter().filter(|f| mask & f.1 != 0) {
+                let sign = if value & bit != 0 { '+' } else { '-' };
+                let _ = write!(s, " {sign}{name}");
+            }
+        }
+        (Some((mask, _)), Flags::OneSet) => {
+            for (name, _) in FLAGS.iter().filter(|f| mask & f.1 != 0) {
+                let _ = write!(s, " {name}");
+            }
+        }
+        (None, _) => {}
+    }
+    if l.later {
+        s.push_str(" fragments");
+    }
+    match l.length {
+        Some(n) if n.lo == n.hi => {
+            let _ = write!(s, " packet-length eq {}", n.lo);
+        }
+        Some(n) => {
+            let _ = write!(s, " packet-length range {} {}", n.lo, n.hi);
+        }
+        None => {}
+    }
+    s
+}
+
+fn port(p: Option<PortRange>) -> String {
+    p.map_or_else(String::new, |p| format!(" eq {}", p.lo))
+}
+
+fn address(facts: &Facts, net: &IpNet) -> String {
+    let host = net.prefix_len() == net.max_prefix_len();
+    match net {
+        n if n.prefix_len() == 0 => "any".into(),
+        n if host && facts.host => format!("host {}", n.addr()),
+        IpNet::V4(n) if !facts.slash => format!("{} {}", n.network(), n.hostmask()),
+        n => n.to_string(),
+    }
+}
