@@ -1,6 +1,7 @@
 //! Benchmarks that compare Suimon with others.
 
 mod collect;
+mod filter;
 mod process;
 mod receivers;
 
@@ -8,7 +9,7 @@ use crate::cargo;
 use anyhow::{Result, bail};
 use std::process::ExitCode;
 
-/// `cargo xtask bench wire|collect`.
+/// `cargo xtask bench wire|collect|filter`.
 pub fn bench(args: &[String]) -> Result<ExitCode> {
     let rest = args.get(1..).unwrap_or_default();
     match args.first().map(String::as_str) {
@@ -21,6 +22,7 @@ pub fn bench(args: &[String]) -> Result<ExitCode> {
             cargo::replace_by(command)
         }
         Some("collect") => collect::collect(rest),
-        _ => bail!("bench what? `wire` or `collect`"),
+        Some("filter") => filter::filter(rest),
+        _ => bail!("bench what? `wire`, `collect` or `filter`"),
     }
 }

@@ -14,6 +14,9 @@ impl Area {
             products.into_iter().filter(|p| !p.0.is_empty() && !p.1.is_empty()).collect();
         loop {
             let before = list.len();
+            if before < 2 {
+                return Area(list);
+            }
             list = merge(list.into_iter());
             list = merge(list.into_iter().map(|(s, d)| (d, s))).into_iter().map(|(d, s)| (s, d)).collect();
             if list.len() >= before {

@@ -27,8 +27,8 @@ pub const MAX_CELLS: usize = 1 << 18;
 pub const MAX_SELECTORS: usize = 1 << 20;
 /// Most sets that the TCP flags of a request combine to.
 pub const MAX_FLAG_SETS: usize = 64;
-/// Most lines of one list.
-pub const MAX_LINES: usize = 2_000_000;
+/// Most lines of one list; a million random ranges make about three million prefixes.
+pub const MAX_LINES: usize = 4_000_000;
 
 /// What a dialect's line can say.
 #[derive(Clone, Copy, Debug)]
@@ -126,6 +126,25 @@ struct Selector {
 /// # Errors
 /// Where the shape cannot express the boxes, or not in bounded size.
 pub fn lines(family: Family, boxes: &[(usize, HeaderBox)], shape: Shape) -> Result<(Vec<Line>, bool), CoverError> {
+    let mut out = Vec::new();
+    let least = visit(family, boxes, shape, &mut |line| out.push(line))?;
+    // Often they are in order already, and looking costs no memory.
+    if !out.is_sorted() {
+        out.sort_unstable();
+    }
+    Ok((out, least))
+}
+
+/// [`lines`], each handed to `sink` in no particular order.
+///
+/// # Errors
+/// As [`lines`].
+pub fn visit(
+    family: Family,
+    boxes: &[(usize, HeaderBox)],
+    shape: Shape,
+    sink: &mut dyn FnMut(Line),
+) -> Result<bool, CoverError> {
     let cells = cut(family, boxes, shape)?;
     let selectors = selectors(&cells, shape)?;
     let mut of_cell: Vec<Vec<usize>> = vec![Vec::new(); cells.keys.len()];
@@ -140,16 +159,20 @@ pub fn lines(family: Family, boxes: &[(usize, HeaderBox)], shape: Shape) -> Resu
             return Err(CoverError::Inexpressible(describe(&cells, c)));
         }
     }
-    let mut out = Vec::new();
+    let mut count = 0usize;
     let mut least = true;
     for part in components(&of_cell, selectors.len()) {
         let alone = part.iter().all(|&s| selectors[s].cells.iter().all(|&c| of_cell[c].len() == 1));
         if alone && part.iter().all(|&s| selectors[s].area.products().len() == 1) {
             for &s in &part {
                 for (src, dst) in selectors[s].area.products() {
-                    let dsts = dst.prefixes(family);
-                    for src in src.prefixes(family) {
-                        out.extend(dsts.iter().map(|&dst| line(&cells, &selectors[s], src, dst)));
+                    let (srcs, dsts) = (src.prefixes(family), dst.prefixes(family));
+                    count = count.saturating_add(srcs.len().saturating_mul(dsts.len()));
+                    if count > MAX_LINES {
+                        return Err(CoverError::TooManyLines);
+                    }
+                    for src in srcs {
+                        dsts.iter().for_each(|&dst| sink(line(&cells, &selectors[s], src, dst)));
                     }
                 }
             }
@@ -160,14 +183,11 @@ pub fn lines(family: Family, boxes: &[(usize, HeaderBox)], shape: Shape) -> Resu
             let wanted: BTreeMap<usize, &Area> = of.into_iter().map(|c| (c, &cells.areas[c])).collect();
             let (picked, proven) = grid::least(family, &members, &wanted).map_err(CoverError::TooComplex)?;
             least &= proven;
-            out.extend(picked.into_iter().map(|(m, src, dst)| line(&cells, &selectors[part[m]], src, dst)));
-        }
-        if out.len() > MAX_LINES {
-            return Err(CoverError::TooManyLines);
+            count += picked.len();
+            picked.into_iter().for_each(|(m, src, dst)| sink(line(&cells, &selectors[part[m]], src, dst)));
         }
     }
-    out.sort();
-    Ok((out, least))
+    Ok(least)
 }
 
 fn line(cells: &Cells, s: &Selector, src: IpNet, dst: IpNet) -> Line {

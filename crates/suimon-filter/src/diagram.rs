@@ -7,22 +7,24 @@
 
 use crate::proof::SetBox;
 use crate::range::{Family, bounds};
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::rc::Rc;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use suimon_base::rule::FragmentMatch;
 use suimon_base::{Match, PortRange};
 
-/// Index of a node; values below 256 are terminals.
+/// Index of a node; values below [`TERMINALS`] are terminals.
 pub type Node = u32;
 /// Terminal: nothing happens to the packet.
 pub const NONE: u8 = 0;
 /// Terminal inside rule lists: no rule has decided yet.
-const UNDECIDED: u8 = u8::MAX;
-const TERMINALS: u32 = 256;
+const UNDECIDED: Node = TERMINALS - 1;
+/// How many different values a function may have; the index of each rule of a long list is one.
+const TERMINALS: u32 = 1 << 23;
 /// Most nodes, about 100 bytes each with their edges in common lists.
 pub const MAX_NODES: usize = 2_000_000;
-/// Most edges of all nodes together, 32 bytes each.
-pub const MAX_EDGES: usize = 8_000_000;
+/// Most edges of all nodes together, 32 bytes each; the proof of a million ranges takes about twelve million.
+pub const MAX_EDGES: usize = 24_000_000;
 
 /// The rules cut each other into too many pieces for a comparison in bounded memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,11 +47,13 @@ enum Field {
 
 /// Ranges of values (the last value of each) and the child they lead to.
 type Edges = Vec<(u128, Node)>;
+/// The same, shared between the list of nodes and the index: a node of a long list takes tens of megabytes.
+type Shared = Rc<Edges>;
 
 /// A store of nodes.
 pub struct Diagrams {
-    nodes: Vec<(Field, Edges)>,
-    index: HashMap<(Field, Edges), Node>,
+    nodes: Vec<(Field, Shared)>,
+    index: HashMap<(Field, Shared), Node>,
     edges: usize,
     by_source: bool,
 }
@@ -62,18 +66,18 @@ impl Diagrams {
         Diagrams { nodes: Vec::new(), index: HashMap::new(), edges: 0, by_source }
     }
 
-    fn node(&mut self, field: Field, edges: impl IntoIterator<Item = (u128, Node)>) -> Result<Node, TooManyNodes> {
-        let mut joined: Edges = Vec::new();
-        for (hi, child) in edges {
-            match joined.last_mut() {
-                Some(last) if last.1 == child => last.0 = hi,
-                _ => joined.push((hi, child)),
+    fn node(&mut self, field: Field, mut joined: Edges) -> Result<Node, TooManyNodes> {
+        joined.dedup_by(|next, last| {
+            let same = next.1 == last.1;
+            if same {
+                last.0 = next.0;
             }
-        }
+            same
+        });
         if let [(_, only)] = joined[..] {
             return Ok(only);
         }
-        match self.index.entry((field, joined)) {
+        match self.index.entry((field, Rc::new(joined))) {
             Entry::Occupied(found) => Ok(*found.get()),
             Entry::Vacant(free) => {
                 self.edges += free.key().1.len();
@@ -88,7 +92,7 @@ impl Diagrams {
         }
     }
 
-    fn get(&self, n: Node) -> Option<&(Field, Edges)> {
+    fn get(&self, n: Node) -> Option<&(Field, Shared)> {
         n.checked_sub(TERMINALS).and_then(|i| self.nodes.get(i as usize))
     }
 
@@ -101,7 +105,16 @@ impl Diagrams {
         inside: Node,
         outside: Node,
     ) -> Result<Node, TooManyNodes> {
-        ranges.sort_unstable();
+        if !ranges.is_sorted() {
+            ranges.sort_unstable();
+        }
+        ranges.dedup_by(|next, last| {
+            let joins = next.0 <= last.1.saturating_add(1);
+            if joins {
+                last.1 = last.1.max(next.1);
+            }
+            joins
+        });
         let mut edges: Edges = Vec::with_capacity(ranges.len() * 2 + 1);
         let mut next = Some(0u128);
         for (lo, hi) in ranges {
@@ -122,17 +135,18 @@ impl Diagrams {
     }
 
     /// The diagram of one match: `action` where it holds, undecided elsewhere.
-    fn of_match(&mut self, m: &Match, action: u8) -> Result<Node, TooManyNodes> {
-        let no = Node::from(UNDECIDED);
+    fn of_match(&mut self, m: &Match, action: Node) -> Result<Node, TooManyNodes> {
+        let no = UNDECIDED;
         let mut family_nodes = [no; 2];
         let (src, sports, dst, dports) = (&m.src, &m.src_ports, &m.dst, &m.dst_ports);
         let (addr, port, other, other_port) =
             if self.by_source { (src, sports, dst, dports) } else { (dst, dports, src, sports) };
         for (slot, family) in family_nodes.iter_mut().zip(Family::BOTH) {
-            let mut at = Node::from(action);
+            let mut at = action;
             for (field, list) in [(Field::Addr, addr), (Field::OtherAddr, other)] {
                 if !list.is_empty() {
-                    let ranges = list.iter().filter(|n| Family::of_net(n) == family).map(bounds).collect();
+                    let mut ranges = Vec::with_capacity(list.len());
+                    ranges.extend(list.iter().filter(|n| Family::of_net(n) == family).map(bounds));
                     at = self.split(field, family.max(), ranges, at, no)?;
                 }
             }
@@ -163,7 +177,7 @@ impl Diagrams {
             };
             *slot = self.split(Field::Proto, 255, protos, at, no)?;
         }
-        self.node(Field::Family, [(0, family_nodes[0]), (1, family_nodes[1])])
+        self.node(Field::Family, vec![(0, family_nodes[0]), (1, family_nodes[1])])
     }
 
     /// The function of a list of rules in which the first match decides and no match is [`NONE`].
@@ -171,16 +185,76 @@ impl Diagrams {
     /// # Errors
     /// When a bound is reached.
     pub fn first_match(&mut self, rules: &[(&Match, u8)]) -> Result<Node, TooManyNodes> {
-        let mut level = Vec::with_capacity(rules.len());
+        self.first_of(rules.iter().map(|&(m, action)| (m, Node::from(action))))
+    }
+
+    /// [`Self::first_match`] whose values are the places of the rules, counted from 1; [`NONE`] where no rule matches.
+    ///
+    /// # Errors
+    /// When a bound is reached.
+    pub fn which_matches<'a>(&mut self, rules: impl Iterator<Item = &'a Match>) -> Result<Node, TooManyNodes> {
+        self.first_of(rules.zip(1..UNDECIDED))
+    }
+
+    /// The values that `function` has where `m` holds, ascending.
+    ///
+    /// # Errors
+    /// When a bound is reached.
+    pub fn values_within(&mut self, m: &Match, function: Node) -> Result<Vec<Node>, TooManyNodes> {
+        let area = self.of_match(m, Node::from(NONE))?;
+        let (mut seen, mut found) = (HashSet::new(), BTreeSet::new());
+        let mut open = vec![(area, function)];
+        while let Some((a, n)) = open.pop() {
+            if a == UNDECIDED || !seen.insert((a, n)) {
+                continue;
+            }
+            if seen.len() > MAX_EDGES {
+                return Err(TooManyNodes);
+            }
+            let (fa, fb) = (self.get(a).map(|x| x.0), self.get(n).map(|x| x.0));
+            let Some(field) = [fa, fb].into_iter().flatten().min() else {
+                found.insert(n);
+                continue;
+            };
+            let whole = |n| [(u128::MAX, n)];
+            let (wa, wb) = (whole(a), whole(n));
+            let ea = self.get(a).filter(|x| x.0 == field).map_or(&wa[..], |x| &x.1);
+            let eb = self.get(n).filter(|x| x.0 == field).map_or(&wb[..], |x| &x.1);
+            // Edges of the function before the area begins are passed over, since the area is often one address.
+            let (mut i, mut j) = (0, 0);
+            let mut lo = 0u128;
+            while let Some(&(ha, ca)) = ea.get(i) {
+                if ca == UNDECIDED {
+                    lo = ha.saturating_add(1);
+                    i += 1;
+                    continue;
+                }
+                j += eb[j..].partition_point(|e| e.0 < lo);
+                while let Some(&(hb, cb)) = eb.get(j) {
+                    open.push((ca, cb));
+                    if hb >= ha {
+                        break;
+                    }
+                    j += 1;
+                }
+                lo = ha.saturating_add(1);
+                i += 1;
+            }
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    fn first_of<'a>(&mut self, rules: impl Iterator<Item = (&'a Match, Node)>) -> Result<Node, TooManyNodes> {
+        let mut level = Vec::new();
         for (m, action) in rules {
-            level.push(self.of_match(m, *action)?);
+            level.push(self.of_match(m, action)?);
         }
         level.push(Node::from(NONE));
         while level.len() > 1 {
             let mut next = Vec::with_capacity(level.len().div_ceil(2));
             for pair in level.chunks(2) {
                 next.push(match *pair {
-                    [a, b] => self.map(a, b, &|x, y| if x == UNDECIDED { y } else { x })?,
+                    [a, b] => self.apply(a, b, &|x, y| if x == UNDECIDED { y } else { x }, &mut HashMap::new())?,
                     [a] => a,
                     _ => continue,
                 });
@@ -195,19 +269,18 @@ impl Diagrams {
     /// # Errors
     /// When a bound is reached.
     pub fn map(&mut self, a: Node, b: Node, f: &dyn Fn(u8, u8) -> u8) -> Result<Node, TooManyNodes> {
-        let mut memo = HashMap::new();
-        self.apply(a, b, f, &mut memo)
+        self.apply(a, b, &|x, y| f(x as u8, y as u8).into(), &mut HashMap::new())
     }
 
     fn apply(
         &mut self,
         a: Node,
         b: Node,
-        f: &dyn Fn(u8, u8) -> u8,
+        f: &dyn Fn(Node, Node) -> Node,
         memo: &mut HashMap<(Node, Node), Node>,
     ) -> Result<Node, TooManyNodes> {
         if a < TERMINALS && b < TERMINALS {
-            return Ok(f(a as u8, b as u8).into());
+            return Ok(f(a, b));
         }
         if let Some(&known) = memo.get(&(a, b)) {
             return Ok(known);
@@ -218,10 +291,9 @@ impl Diagrams {
         let (fa, fb) = (self.get(a).map(|n| n.0), self.get(b).map(|n| n.0));
         let Some(field) = [fa, fb].into_iter().flatten().min() else { return Err(TooManyNodes) };
         let side = |field_of: Option<Field>, n: Node| {
-            if field_of == Some(field) {
-                self.get(n).map(|x| x.1.clone()).unwrap_or_default()
-            } else {
-                vec![(u128::MAX, n)]
+            match self.get(n) {
+                Some(x) if field_of == Some(field) => Rc::clone(&x.1),
+                _ => Rc::new(vec![(u128::MAX, n)]),
             }
         };
         let (ea, eb) = (side(fa, a), side(fb, b));
@@ -244,8 +316,12 @@ impl Diagrams {
         if let Some(&known) = memo.get(&n) {
             return Ok(known);
         }
+        let kept = |n: Node| n <= 1;
+        if !gone.contains(&field) && edges.iter().all(|e| kept(e.1)) {
+            return Ok(n);
+        }
         let mut children = Vec::with_capacity(edges.len());
-        for (hi, child) in edges {
+        for &(hi, child) in edges.iter() {
             children.push((hi, self.forget(child, gone, memo)?));
         }
         let made = if gone.contains(&field) {

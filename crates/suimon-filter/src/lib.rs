@@ -7,14 +7,20 @@
 
 mod area;
 mod boxes;
+mod bulk;
 pub mod compile;
 mod cover;
 mod diagram;
 pub mod dialect;
+pub mod diff;
+pub mod explain;
 mod grid;
+pub mod lint;
 pub mod output;
+pub mod packet;
 pub mod plan;
 pub mod proof;
 pub mod range;
 pub mod request;
 mod solve;
+mod text;

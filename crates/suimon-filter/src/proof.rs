@@ -5,6 +5,7 @@
 //! mistake in either shows here. Own diagrams instead of a BDD crate: the same canonical form, but over ranges instead
 //! of bits, so that what is missing or extra comes out as address and port ranges a person can read.
 
+use crate::bulk;
 use crate::diagram::{Diagrams, NONE, Node, TooManyNodes};
 use crate::dialect::{self, Dialect, ParseError};
 use crate::range::Family;
@@ -140,21 +141,27 @@ pub fn compare(request: &RuleSet, other: &RuleSet) -> Result<Proof, CheckError> 
     let mut actions = Actions::default();
     let asked = actions.diagram(&mut d, &request.rules)?;
     let done = actions.diagram(&mut d, &other.rules)?;
-    let requested = d.map(asked, asked, &|a, _| a)?;
+    let requested = space(&mut d, asked)?;
+    // The diagrams are canonical: equal functions are the same node.
+    if asked == done {
+        let nothing = space(&mut d, Node::from(NONE))?;
+        let covered = requested.clone();
+        return Ok(Proof { equal: true, side, requested, covered, missing: nothing.clone(), extra: nothing });
+    }
     let covered = d.map(asked, done, &|a, b| if a == b { a } else { NONE })?;
     let missing = d.map(asked, done, &|a, b| if a == b { NONE } else { a })?;
     let extra = d.map(asked, done, &|a, b| if a == b { NONE } else { b })?;
     Ok(Proof {
-        equal: asked == done,
+        equal: false,
         side,
-        requested: space(&mut d, requested)?,
+        requested,
         covered: space(&mut d, covered)?,
         missing: space(&mut d, missing)?,
         extra: space(&mut d, extra)?,
     })
 }
 
-fn side(request: &RuleSet) -> Side {
+pub(crate) fn side(request: &RuleSet) -> Side {
     let acting = || request.rules.iter().filter(|r| r.action != Action::Permit).map(|r| &r.matches);
     let dst = acting().any(|m| !m.dst.is_empty());
     let src = acting().any(|m| !m.src.is_empty());
@@ -164,19 +171,20 @@ fn side(request: &RuleSet) -> Side {
 /// Numbers for actions: 0 is permit, 1 discard. Two rules with a rate have two buckets, so a limit is the same as another
 /// only with the same rate over exactly the same headers, wherever it stands in its list.
 #[derive(Default)]
-struct Actions {
+pub(crate) struct Actions {
     seen: Vec<(Action, Node)>,
 }
 
 /// The first number of a limit.
-const FIRST_LIMIT: u8 = 2;
+pub(crate) const FIRST_LIMIT: u8 = 2;
 
 impl Actions {
-    fn diagram(&mut self, d: &mut Diagrams, rules: &[Rule]) -> Result<Node, TooManyNodes> {
+    pub(crate) fn diagram(&mut self, d: &mut Diagrams, rules: &[Rule]) -> Result<Node, TooManyNodes> {
         let mut limits: Vec<Action> = Vec::new();
+        let rules = bulk::joined(rules);
         let mut list = Vec::with_capacity(rules.len());
-        for r in rules {
-            let id = match r.action {
+        for (matches, action) in &rules {
+            let id = match *action {
                 Action::Permit => NONE,
                 Action::Discard => 1,
                 limit => {
@@ -184,9 +192,12 @@ impl Actions {
                     number(limits.len() - 1)?
                 }
             };
-            list.push((&r.matches, id));
+            list.push((matches.as_ref(), id));
         }
         let raw = d.first_match(&list)?;
+        if limits.is_empty() {
+            return Ok(raw);
+        }
         let mut names = Vec::with_capacity(limits.len());
         for (i, action) in limits.into_iter().enumerate() {
             let own = number(i)?;
@@ -207,7 +218,7 @@ fn number(limit: usize) -> Result<u8, TooManyNodes> {
     id.filter(|&x| x < u8::MAX).ok_or(TooManyNodes)
 }
 
-fn space(d: &mut Diagrams, node: Node) -> Result<Space, TooManyNodes> {
+pub(crate) fn space(d: &mut Diagrams, node: Node) -> Result<Space, TooManyNodes> {
     let (addresses, address_ports) = d.counts(node)?;
     let (boxes, truncated) = d.boxes(node, MAX_LISTED, MAX_RANGES);
     Ok(Space { addresses, address_ports, boxes, truncated })

@@ -73,6 +73,9 @@ pub fn bounds(net: &IpNet) -> (u128, u128) {
     (number(net.network()), number(net.broadcast()))
 }
 
+/// Most ranges for which room is made before they are read.
+const MAX_RESERVED: usize = 1 << 22;
+
 /// A set of numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RangeSet(Vec<(u128, u128)>);
@@ -80,16 +83,21 @@ pub struct RangeSet(Vec<(u128, u128)>);
 impl RangeSet {
     /// From ranges in any order, overlapping or not; a range whose end lies before its start is left out.
     pub fn new(ranges: impl IntoIterator<Item = (u128, u128)>) -> Self {
-        let mut all: Vec<_> = ranges.into_iter().filter(|r| r.0 <= r.1).collect();
-        all.sort_unstable();
-        let mut out: Vec<(u128, u128)> = Vec::with_capacity(all.len());
-        for (lo, hi) in all {
-            match out.last_mut() {
-                Some(last) if lo <= last.1.saturating_add(1) => last.1 = last.1.max(hi),
-                _ => out.push((lo, hi)),
-            }
+        let ranges = ranges.into_iter();
+        let mut all: Vec<(u128, u128)> = Vec::with_capacity(ranges.size_hint().1.unwrap_or(0).min(MAX_RESERVED));
+        all.extend(ranges.filter(|r| r.0 <= r.1));
+        if !all.is_sorted() {
+            all.sort_unstable();
         }
-        RangeSet(out)
+        // In place: with a million ranges, memory touched for the first time costs more than the work on it.
+        all.dedup_by(|next, last| {
+            let joins = next.0 <= last.1.saturating_add(1);
+            if joins {
+                last.1 = last.1.max(next.1);
+            }
+            joins
+        });
+        RangeSet(all)
     }
     /// One range.
     pub fn one(lo: u128, hi: u128) -> Self {
@@ -168,7 +176,7 @@ impl RangeSet {
     /// pairwise disjoint, so every one is needed and no other is.
     pub fn prefixes(&self, family: Family) -> Vec<IpNet> {
         let bits = u32::from(family.bits());
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(self.0.len());
         for &(lo, hi) in &self.0 {
             let mut at = lo;
             loop {
