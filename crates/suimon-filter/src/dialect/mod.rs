@@ -6,7 +6,10 @@ mod flowspec_read;
 mod names;
 mod nft;
 mod nft_read;
+mod rtbh;
 mod scan;
+mod vrp;
+mod vrp_read;
 
 use crate::compile::{CompileError, Options};
 use serde::{Deserialize, Serialize};
@@ -27,21 +30,27 @@ pub enum Dialect {
     CiscoNxos,
     /// Arista EOS access lists, IPv4 and IPv6.
     AristaEos,
+    /// Huawei VRP advanced ACLs, IPv4 and IPv6.
+    HuaweiVrp,
     /// Linux nftables, an own table of family `inet`.
     Nftables,
     /// BGP Flow Specification (RFC 8955, RFC 8956), one rule a line as text.
     Flowspec,
+    /// Black hole routes with the BLACKHOLE community (RFC 7999), one a line as text.
+    Rtbh,
 }
 
 impl Dialect {
     /// Every dialect, in the order they are listed to people.
-    pub const ALL: [Dialect; 6] = [
+    pub const ALL: [Dialect; 8] = [
         Dialect::CiscoIos,
         Dialect::CiscoXr,
         Dialect::CiscoNxos,
         Dialect::AristaEos,
+        Dialect::HuaweiVrp,
         Dialect::Nftables,
         Dialect::Flowspec,
+        Dialect::Rtbh,
     ];
     /// Its name on the command line and in JSON.
     pub const fn name(self) -> &'static str {
@@ -50,8 +59,10 @@ impl Dialect {
             Dialect::CiscoXr => "cisco-xr",
             Dialect::CiscoNxos => "cisco-nxos",
             Dialect::AristaEos => "arista-eos",
+            Dialect::HuaweiVrp => "huawei-vrp",
             Dialect::Nftables => "nftables",
             Dialect::Flowspec => "flowspec",
+            Dialect::Rtbh => "rtbh",
         }
     }
 }
@@ -107,8 +118,10 @@ pub fn parse(text: &str, dialect: Dialect) -> Result<Listing, ParseError> {
         Dialect::CiscoXr => acl::parse(&acl::facts::XR, text),
         Dialect::CiscoNxos => acl::parse(&acl::facts::NXOS, text),
         Dialect::AristaEos => acl::parse(&acl::facts::EOS, text),
+        Dialect::HuaweiVrp => vrp_read::parse(text),
         Dialect::Nftables => nft_read::parse(text),
         Dialect::Flowspec => flowspec_read::parse(text),
+        Dialect::Rtbh => rtbh::parse(text),
     }
 }
 
@@ -128,8 +141,10 @@ pub(crate) fn write(rules: &RuleSet, dialect: Dialect, options: &Options) -> Res
         Dialect::CiscoXr => acl::write(&acl::facts::XR, rules, options),
         Dialect::CiscoNxos => acl::write(&acl::facts::NXOS, rules, options),
         Dialect::AristaEos => acl::write(&acl::facts::EOS, rules, options),
+        Dialect::HuaweiVrp => vrp::write(rules, options),
         Dialect::Nftables => nft::write(rules, options),
         Dialect::Flowspec => flowspec::write(rules, options),
+        Dialect::Rtbh => rtbh::write(rules, options),
     }
 }
 

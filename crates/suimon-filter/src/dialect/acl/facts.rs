@@ -92,6 +92,8 @@ pub struct Facts {
     pub flags: Flags,
     /// Whether a permit that names ports or flags also takes non-first fragments of the same addresses and protocol.
     pub permit_takes_fragments: bool,
+    /// Whether a deny in the list of a class keeps packets out of the class; else such a list may only permit.
+    pub class_deny: bool,
     /// Whether what is entered takes effect with `commit`.
     pub commit: bool,
     /// Longest name of a list, in characters.
@@ -149,6 +151,7 @@ pub const IOS: Facts = Facts {
     lengths: false,
     flags: Flags::Signed,
     permit_takes_fragments: true,
+    class_deny: true,
     commit: false,
     list_name: 64,
     class_name: 40,
@@ -186,6 +189,7 @@ pub const XR: Facts = Facts {
     lengths: true,
     flags: Flags::Signed,
     permit_takes_fragments: true,
+    class_deny: true,
     commit: true,
     list_name: 64,
     class_name: 63,
@@ -223,6 +227,7 @@ pub const NXOS: Facts = Facts {
     lengths: false,
     flags: Flags::OneSet,
     permit_takes_fragments: false,
+    class_deny: false,
     commit: false,
     list_name: 64,
     class_name: 40,
@@ -261,6 +266,7 @@ pub const EOS: Facts = Facts {
     lengths: false,
     flags: Flags::OneSet,
     permit_takes_fragments: false,
+    class_deny: false,
     commit: false,
     list_name: 64,
     class_name: 64,

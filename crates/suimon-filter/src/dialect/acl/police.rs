@@ -2,7 +2,7 @@
 
 use super::facts::{Facts, Spelling};
 use super::plan::Limit;
-use super::write::Names;
+use super::names_of::Names;
 use crate::range::Family;
 use std::fmt::Write as _;
 use suimon_base::Action;

@@ -30,17 +30,46 @@ pub struct List {
     pub place: Place,
     rules: Vec<Rule>,
     lines: Vec<usize>,
+    /// Sequence numbers; a router asks its lines in their order, not in that of the text.
+    numbers: Vec<u64>,
+    sorted: bool,
 }
+
+/// What a router adds to the last sequence number for a line without one.
+const STEP: u64 = 10;
 
 impl List {
     /// An empty list.
     pub fn new(family: Family, name: &str, place: Place) -> Self {
-        List { family, name: name.into(), place, rules: Vec::new(), lines: Vec::new() }
+        List { family, name: name.into(), place, rules: Vec::new(), lines: Vec::new(), numbers: Vec::new(), sorted: true }
     }
-    /// Adds an entry of a line.
-    pub fn push(&mut self, rule: Rule, line: usize) {
+    /// Adds an entry of a line, with its sequence number where it has one.
+    pub fn push(&mut self, rule: Rule, line: usize, number: Option<u64>) {
+        let last = self.numbers.last().copied().unwrap_or(0);
+        let again = self.lines.last() == Some(&line);
+        let number = if again { last } else { number.unwrap_or_else(|| last.saturating_add(STEP)) };
+        self.sorted &= again || number > last || self.numbers.is_empty();
         self.rules.push(rule);
         self.lines.push(line);
+        self.numbers.push(number);
+    }
+    /// Brings the entries into the order of their numbers.
+    fn sort(&mut self) -> Result<(), ParseError> {
+        if self.sorted {
+            return Ok(());
+        }
+        let mut order: Vec<usize> = (0..self.rules.len()).collect();
+        order.sort_by_key(|&i| self.numbers[i]);
+        for pair in order.windows(2) {
+            if self.numbers[pair[0]] == self.numbers[pair[1]] && self.lines[pair[0]] != self.lines[pair[1]] {
+                let line = self.lines[pair[0]].max(self.lines[pair[1]]);
+                return Err(error(line, 1, "the number of another line", "each sequence number once"));
+            }
+        }
+        self.rules = order.iter().map(|&i| self.rules[i].clone()).collect();
+        self.lines = order.iter().map(|&i| self.lines[i]).collect();
+        self.sorted = true;
+        Ok(())
     }
 }
 
@@ -69,15 +98,21 @@ pub struct Policed {
 }
 
 /// Everything that was read.
-#[derive(Default)]
 pub struct Texts {
     pub lists: Vec<List>,
     pub classes: Vec<Class>,
-    pub policed: Vec<Policed>,
+    policed: Vec<Policed>,
     policy: Option<String>,
+    /// Whether a deny keeps packets out of a class; else it is an error there.
+    class_deny: bool,
 }
 
 impl Texts {
+    /// Nothing read yet.
+    pub fn new(class_deny: bool) -> Self {
+        Texts { lists: Vec::new(), classes: Vec::new(), policed: Vec::new(), policy: None, class_deny }
+    }
+
     /// Begins or continues the policy; there is one.
     pub fn open_policy(&mut self, w: &Words<'_>, name: Word<'_>) -> Result<(), ParseError> {
         match &self.policy {
@@ -119,6 +154,9 @@ impl Texts {
     pub fn assemble(mut self, implicit_deny: bool) -> Result<Listing, ParseError> {
         if let (None, Some(class)) = (&self.policy, self.classes.first()) {
             return Err(at(class.place, "the class is in no policy", "a policy that uses it"));
+        }
+        for list in &mut self.lists {
+            list.sort()?;
         }
         let limits = self.limits()?;
         let classes = &self.classes;
@@ -184,6 +222,11 @@ impl Texts {
                 return Err(at(reference.place, "a list of this name is not in the text", "the name of a list above"));
             }
             for list in lists {
+                let deny = list.rules.iter().position(|r| r.action != Action::Permit);
+                if let Some(i) = deny.filter(|_| !self.class_deny) {
+                    let message = "a deny in the list of a class does not keep packets out of it on this platform";
+                    return Err(error(list.lines[i], 1, message, "a list that only permits"));
+                }
                 let product = product(list).map_err(|message| at(list.place, &message, "one rule in one class"))?;
                 let slot = &mut found[list.family as usize];
                 if slot.is_some() {

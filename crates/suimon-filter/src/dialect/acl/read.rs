@@ -3,7 +3,8 @@
 //! Two habits of these routers matter for the meaning. A list ends with an implicit deny. And where a non-first fragment
 //! meets a line that names ports or flags, a `deny` does not take it; whether a `permit` does is a fact of the platform.
 
-use super::super::scan::{Word, Words, error};
+use super::super::names::decimal;
+use super::super::scan::{Word, Words, clip, error};
 use super::super::{Listing, ParseError};
 use super::facts::{Facts, Spelling};
 use super::policies::{Class, List, Policed, Reference, Texts};
@@ -33,7 +34,7 @@ struct Reader<'f> {
 
 /// Reads a text of one platform.
 pub fn parse(facts: &Facts, text: &str) -> Result<Listing, ParseError> {
-    let mut r = Reader { facts, texts: Texts::default(), mode: Mode::Outside, entries: 0 };
+    let mut r = Reader { facts, texts: Texts::new(facts.class_deny), mode: Mode::Outside, entries: 0 };
     for (i, line) in text.lines().enumerate() {
         r.line(i + 1, line)?;
         if r.entries > MAX_ENTRIES {
@@ -70,11 +71,11 @@ impl Reader<'_> {
         match self.mode {
             Mode::Class(at) => self.class_line(&mut w, at),
             Mode::Policy => self.texts.policy_line(&mut w, first),
-            Mode::Outside | Mode::List(_) => self.list_line(&mut w, number),
+            Mode::Outside | Mode::List(_) => self.list_line(&mut w),
         }
     }
 
-    fn list_line(&mut self, w: &mut Words<'_>, number: usize) -> Result<(), ParseError> {
+    fn list_line(&mut self, w: &mut Words<'_>) -> Result<(), ParseError> {
         if w.take("access-list") {
             let expected = "a list number from 100 to 199 or 2000 to 2699";
             let name = w.need(expected)?;
@@ -83,11 +84,13 @@ impl Reader<'_> {
                 return Err(w.unknown(name, expected));
             }
             let at = self.open(w, Family::V4, name);
-            return if w.take("remark") { Ok(()) } else { self.entry(w, number, at) };
+            return if w.take("remark") { Ok(()) } else { self.entry(w, at, None) };
         }
         w.take("sequence");
-        if w.peek().is_some_and(|x| x.text.bytes().all(|b| b.is_ascii_digit())) {
+        let mut sequence = None;
+        if let Some(word) = w.peek().filter(|x| x.text.bytes().all(|b| b.is_ascii_digit())) {
             w.next();
+            sequence = Some(decimal::<u32>(word.text).ok_or_else(|| w.unknown(word, "a sequence number below 2^32"))?);
         }
         if w.take("remark") {
             return Ok(());
@@ -96,7 +99,7 @@ impl Reader<'_> {
             Mode::List(at) => at,
             _ => self.open(w, Family::V4, Word { text: "", column: 1 }),
         };
-        self.entry(w, number, at)
+        self.entry(w, at, sequence.map(u64::from))
     }
 
     fn heading(&mut self, w: &mut Words<'_>) -> Result<(), ParseError> {
@@ -127,7 +130,7 @@ impl Reader<'_> {
         at
     }
 
-    fn entry(&mut self, w: &mut Words<'_>, number: usize, at: usize) -> Result<(), ParseError> {
+    fn entry(&mut self, w: &mut Words<'_>, at: usize, sequence: Option<u64>) -> Result<(), ParseError> {
         let family = self.texts.lists[at].family;
         let expected = "permit, deny or remark";
         let word = w.need(expected)?;
@@ -156,7 +159,7 @@ impl Reader<'_> {
                 ..m.clone()
             });
             for matches in std::iter::once(m).chain(fragments) {
-                self.texts.lists[at].push(Rule { matches, action }, number);
+                self.texts.lists[at].push(Rule { matches, action }, w.number(), sequence);
                 self.entries += 1;
             }
         }
@@ -220,7 +223,7 @@ pub fn police_line(w: &mut Words<'_>, first: Word<'_>, class: &mut Policed) -> R
         w.next();
         let _ = w.take("rate") || w.take("cir");
         let value = w.need("a rate")?;
-        let rate: u64 = super::super::names::decimal(value.text).ok_or_else(|| w.unknown(value, "a rate as a number"))?;
+        let rate: u64 = decimal(value.text).ok_or_else(|| w.unknown(value, "a rate as a number"))?;
         let unit = w.peek().map_or("bps", |x| x.text);
         let scale = match unit {
             "pps" => None,
@@ -245,7 +248,7 @@ pub fn police_line(w: &mut Words<'_>, first: Word<'_>, class: &mut Policed) -> R
         match word.text {
             "burst" | "bc" | "burst-size" => {
                 let n = w.need("a burst")?;
-                let _: u64 = super::super::names::decimal(n.text).ok_or_else(|| w.unknown(n, "a burst as a number"))?;
+                let _: u64 = decimal(n.text).ok_or_else(|| w.unknown(n, "a burst as a number"))?;
                 if w.peek().is_some_and(|u| {
                     matches!(u.text, "bytes" | "kbytes" | "mbytes" | "packets" | "ms" | "us" | "kb" | "mb")
                 }) {
@@ -265,6 +268,6 @@ fn expect(w: &mut Words<'_>, what: &str) -> Result<(), ParseError> {
     if word.text == what {
         return Ok(());
     }
-    let message = format!("{:?} is another action than a limit's", super::super::scan::clip(word.text));
+    let message = format!("{:?} is another action than a limit's", clip(word.text));
     Err(w.error(word, &message, what))
 }

@@ -1,7 +1,7 @@
 //! The undo, and the steps around entering a list: what to read back first, how to bind, how to unbind.
 
 use super::facts::Facts;
-use super::write::Names;
+use super::names_of::Names;
 use crate::compile::Options;
 use crate::range::Family;
 
@@ -23,7 +23,7 @@ fn bindings(facts: &Facts, names: &Names, options: &Options) -> Vec<String> {
 pub fn undo(facts: &Facts, names: &Names, options: &Options) -> String {
     let mut out: Vec<String> = Vec::new();
     let bound = bindings(facts, names, options);
-    let mut commit = |out: &mut Vec<String>| {
+    let commit = |out: &mut Vec<String>| {
         if facts.commit {
             out.push("commit".into());
         }

@@ -3,7 +3,8 @@
 use super::super::Written;
 use super::super::names::FLAGS;
 use super::facts::{Facts, Flags};
-use super::plan::{Limit, plan, rate, refuse};
+use super::names_of::names;
+use super::plan::{plan, rate, refuse};
 use super::{police, swap};
 use crate::boxes;
 use crate::compile::{CompileError, Options};
@@ -17,57 +18,6 @@ use suimon_base::{PortRange, Rule, RuleSet};
 const STEP: usize = 10;
 /// TCP flags that the platforms know: fin syn rst psh ack urg.
 const KNOWN_FLAGS: u8 = 0x3f;
-
-/// What stands in a list besides its entries.
-pub struct Names {
-    /// Lists that drop, by family, where there is one.
-    pub lists: [Option<String>; 2],
-    /// For each rate its class and the class's lists.
-    pub classes: Vec<(String, [Option<String>; 2])>,
-    /// The policy, where there are rates.
-    pub policy: Option<String>,
-}
-
-/// The names of everything that is written.
-pub fn names(name: &str, drops: [bool; 2], limits: &[Limit]) -> Names {
-    let of = |base: &str, family: Family| if family == Family::V4 { base.to_owned() } else { format!("{base}-V6") };
-    let classes = limits.iter().enumerate().map(|(i, l)| {
-        let class = format!("{name}-L{}", i + 1);
-        let lists = Family::BOTH.map(|f| (!l.lines[f as usize].is_empty()).then(|| of(&class, f)));
-        (class, lists)
-    });
-    Names {
-        lists: Family::BOTH.map(|f| drops[f as usize].then(|| of(name, f))),
-        classes: classes.collect(),
-        policy: (!limits.is_empty()).then(|| name.to_owned()),
-    }
-}
-
-impl Names {
-    /// Every list with its family, in the order of the text.
-    pub fn all_lists(&self) -> Vec<(Family, &str)> {
-        let pairs = |l: &'_ [Option<String>; 2]| Family::BOTH.map(|f| l[f as usize].clone().map(|_| f));
-        let mut out = Vec::new();
-        for lists in std::iter::once(&self.lists).chain(self.classes.iter().map(|c| &c.1)) {
-            for f in pairs(lists).into_iter().flatten() {
-                if let Some(name) = &lists[f as usize] {
-                    out.push((f, name.as_str()));
-                }
-            }
-        }
-        out
-    }
-    /// Refuses names that the platform would cut or reject.
-    pub fn check(&self, facts_name: super::super::Dialect, list: usize, class: usize) -> Result<(), CompileError> {
-        let lists = self.all_lists().into_iter().map(|l| (l.1.to_owned(), list));
-        let classes = self.classes.iter().map(|c| (c.0.clone(), class));
-        let policy = self.policy.iter().map(|p| (p.clone(), class));
-        match lists.chain(classes).chain(policy).find(|(n, max)| n.len() > *max) {
-            Some((name, max)) => Err(CompileError::LongName { dialect: facts_name, name, max }),
-            None => Ok(()),
-        }
-    }
-}
 
 /// Lists for the families that the rules touch, and a policy for their rates.
 pub fn write(facts: &Facts, rules: &RuleSet, options: &Options) -> Result<Written, CompileError> {
@@ -100,7 +50,7 @@ pub fn write(facts: &Facts, rules: &RuleSet, options: &Options) -> Result<Writte
     for (limit, (_, lists)) in plan.limits.iter().zip(&names.classes) {
         for family in Family::BOTH {
             let Some(list) = &lists[family as usize] else { continue };
-            let guard = limit.guard.map(|p| format!("deny {} any any fragments", proto(facts, Some(p), family)));
+            let guard = limit.guard.filter(|_| facts.class_deny).map(|p| format!("deny {} any any fragments", proto(facts, Some(p), family)));
             let selects = limit.lines[family as usize].iter().map(|l| entry(facts, "permit", l, family));
             let rows: Vec<String> = guard.into_iter().chain(selects).collect();
             out.lines += rows.len();
