@@ -82,7 +82,7 @@ fn questions_follow_the_words() {
     ] {
         assert!(ids(&p.questions).contains(&id), "{id:?}");
     }
-    let context = Context { holdings: vec!["192.0.2.0/24".parse().unwrap()] };
+    let context = Context { holdings: vec!["192.0.2.0/24".parse().unwrap()], ..Context::default() };
     let p = parse_with("192.0.2.1 53/UDP", &context).unwrap();
     assert!(!ids(&p.questions).contains(&QuestionId::Ownership));
     let p = parse_with("192.0.2.250-192.0.3.5 53/UDP", &context).unwrap();
@@ -176,4 +176,278 @@ fn a_long_list_of_lines_is_compared_within_a_second() {
     let got = compile(&rules, Dialect::CiscoIos, &Options::default()).unwrap();
     assert_eq!(got.lines, 10_001);
     assert!(check(&rules, &got.text, Dialect::CiscoIos).unwrap().equal);
+}
+
+/// The forms of catalogue row 82 and what surrounds them, each read as the same request.
+#[test]
+fn forms_of_addresses_and_services() {
+    for (a, b) in [
+        ("2001:db8::~2001:db8::ffff 53/UDP", "2001:db8::/112 53/UDP"),
+        ("2001:db8::-2001:db8::ffff UDP/53", "2001:db8::/112 53/UDP"),
+        ("２００１：ｄｂ８：：１ ～ ２００１：ｄｂ８：：２ 53/UDP", "2001:db8::1, 2001:db8::2 53/UDP"),
+        ("2001[:]db8[:][:]1 53/UDP", "2001:db8::1 53/UDP"),
+        ("[2001:db8::1]:53/udp", "2001:db8::1 53/UDP"),
+        ("198[.]51[.]100[.]1 80/TCP,UDP", "198.51.100.1 80/TCP 80/UDP"),
+        ("hxxp://198[.]51[.]100[.]1/ 80/TCP", "198.51.100.1 80/TCP"),
+        ("hxxps://198.51.100.1/login?id=5 80/TCP", "198.51.100.1 80/TCP"),
+        ("hxxp://198.51.100[.]1:8080/a 8080/TCP", "198.51.100.1 8080/TCP"),
+        ("198.51.100.1 1024〜65535/UDP", "198.51.100.1 1024-65535/UDP"),
+        ("198.51.100.1 UDP/1024～65535", "198.51.100.1 1024-65535/UDP"),
+        ("198.51.100.1 UDP １０２４–６５５３５", "198.51.100.1 1024-65535/UDP"),
+        ("198.51.100.1 80/TCP・UDP", "198.51.100.1 80/TCP,UDP"),
+        ("198.51.100.1 80/tcp/udp", "198.51.100.1 80/TCP,UDP"),
+        ("198.51.100.1 TCP/UDP 80", "198.51.100.1 80/TCP,UDP"),
+        ("198.51.100.1 GRE, ESP", "198.51.100.1 ESP GRE"),
+        ("198.51.100.1 へのGRE通信", "198.51.100.1 GRE"),
+        ("198.51.100.1 プロトコル番号：47", "198.51.100.1 GRE"),
+        ("192.0.2.0 255.255.255.0 53/UDP", "192.0.2.0/24 53/UDP"),
+        ("192.0.2.0 netmask 255.255.255.0 53/UDP", "192.0.2.0/24 53/UDP"),
+        ("192.0.2.0 mask 255.255.255.0 53/UDP", "192.0.2.0/24 53/UDP"),
+        ("192.0.2.0 （255.255.255.0） 53/UDP", "192.0.2.0/24 53/UDP"),
+        ("192.0.2.0 0.0.1.255 53/UDP", "192.0.2.0/23 53/UDP"),
+        ("192.0.2.0 wildcard 0.0.0.255 53/UDP", "192.0.2.0/24 53/UDP"),
+        ("192.0.2.0 0.0.0.2 53/UDP", "192.0.2.0 192.0.2.2 53/UDP"),
+        ("192.0.2.1 / 32 53/UDP", "192.0.2.1 53/UDP"),
+        ("192.0.2.1,192.0.2.2;192.0.2.3 53/UDP", "192.0.2.1-192.0.2.3 53/UDP"),
+        ("192.0.2.1、192.0.2.2及び192.0.2.3 53/UDP", "192.0.2.1-192.0.2.3 53/UDP"),
+        ("① 192.0.2.1\n② 192.0.2.2\n53/UDP", "192.0.2.1-192.0.2.2 53/UDP"),
+        ("1. 192.0.2.1\n2. 192.0.2.2\n53/UDP", "192.0.2.1-192.0.2.2 53/UDP"),
+        ("192.0.2.1 → 53/UDP", "192.0.2.1 53/UDP"),
+        ("<192.0.2.1> 53/UDP", "192.0.2.1 53/UDP"),
+        ("| 192.0.2.1 | 53/UDP |", "192.0.2.1 53/UDP"),
+        ("192.0.2.1\t53/UDP", "192.0.2.1 53/UDP"),
+    ] {
+        let got = parse(a).unwrap_or_else(|e| panic!("{a}: {e}")).rules;
+        assert!(suimon_filter::proof::compare(&rules(b), &got).unwrap().equal, "{a}: {got:?}");
+    }
+}
+
+#[test]
+fn mail_around_the_words() {
+    let text = "Received: from mail.example.com (mail.example.com [203.0.113.25])\n\tby mx.example.com (203.0.113.26) with ESMTP;\n\
+        \tSun, 22 Nov 2026 10:40:00 +0900\nX-Originating-IP: [203.0.113.27]\nAuthentication-Results: mx.example.com; spf=pass\n\
+        MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nFrom: NOC <noc@example.com>\nTo: abuse@example.com\nSubject: block 203.0.113.9\n\n\
+        Hello,\n\n> On Sun, 22 Nov 2026 at 10:30, NOC <noc@example.com> wrote:\n>> Please block UDP 53 to 192.0.2.1.\n\n\
+        -----Original Message-----\nFrom: someone <a@example.com>\nSent: Sunday, 22 November 2026 10:20\nTo: b@example.com\n\nThanks.\n-- \nNOC, +81 3 1234 5678\n";
+    let m = one(text);
+    assert_eq!((m.dst.len(), m.dst[0].to_string(), m.proto), (1, "192.0.2.1/32".into(), Some(17)), "{m:?}");
+    assert_eq!(m.dst_ports, [PortRange::one(53)]);
+}
+
+/// Every field of the neutral model can be written as TOML and as JSON.
+#[test]
+fn structured_requests_cover_the_model() {
+    use suimon_base::rule::{FragmentMatch, TcpFlags};
+    use suimon_base::{Action, Rule};
+    let toml = r#"
+        end = "by hand"
+        [[rules]]
+        src = ["198.51.100.0/24", "2001:db8::/32"]
+        dst = ["192.0.2.1-192.0.2.2", "2001:db8:1::1"]
+        proto = "tcp"
+        src-ports = [53, "1000-2000"]
+        dst-ports = [80]
+        tcp-flags = "syn,!ack,!cwr,ece"
+        lengths = ["40-60", 1500]
+        action = "permit"
+        [[rules]]
+        dst = ["192.0.2.1"]
+        proto = 17
+        fragment = "later"
+        action = { limit-pps = 5 }
+        [[rules]]
+        dst = ["192.0.2.1"]
+        action = { limit-bps = 7 }
+        [[rules]]
+        dst = ["192.0.2.1"]
+    "#;
+    let p = parse(toml).unwrap();
+    let first = &p.rules.rules[0];
+    assert_eq!(first.action, Action::Permit);
+    let m = &first.matches;
+    assert_eq!((m.src.len(), m.dst.len(), m.proto, m.src_ports.len(), m.dst_ports.len(), m.lengths.len()), (2, 3, Some(6), 2, 1, 2));
+    assert_eq!(m.tcp_flags, Some(TcpFlags { mask: 2 | 16 | 64 | 128, value: 2 | 64 }));
+    assert_eq!(p.rules.rules[1].matches.fragment, Some(FragmentMatch::Later));
+    let actions: Vec<Action> = p.rules.rules.iter().map(|r: &Rule| r.action).collect();
+    assert_eq!(actions, [Action::Permit, Action::LimitPps(5), Action::LimitBps(7), Action::Discard]);
+    let json: serde_json::Value = toml::from_str(toml).unwrap();
+    assert_eq!(parse(&json.to_string()).unwrap(), p);
+}
+
+mod routers {
+    use super::*;
+    use suimon_filter::compile::{Options, compile};
+    use suimon_filter::dialect::Dialect;
+    use suimon_filter::proof::compare;
+    use suimon_filter::request::{Format, recognise};
+
+    /// What a dialect writes comes back as the same request, recognised by its look (catalogue rows 81, 131).
+    #[test]
+    fn every_dialect_is_a_request() {
+        for words in ["192.0.2.0-192.0.2.9 53/UDP", "192.0.2.7 2001:db8::7 80/TCP", "192.0.2.7 を遮断"] {
+            let want = rules(words);
+            for dialect in Dialect::ALL {
+                let Ok(written) = compile(&want, dialect, &Options::default()) else { continue };
+                let format = recognise(&written.text);
+                assert_eq!(format, Ok(Format::Router(dialect)), "{dialect}:\n{}", written.text);
+                let got = rules(&written.text);
+                assert!(compare(&want, &got).unwrap().equal, "{dialect}:\n{}\n{got:?}", written.text);
+                let context = Context { format: Some(Format::Router(dialect)), ..Context::default() };
+                assert_eq!(parse_with(&written.text, &context).unwrap().rules, got);
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_inside_a_mail() {
+        let text = "お世話になっております。\n以下の設定をお願いします。\n\n> ip access-list extended X\n>  deny udp any eq 53 host 192.0.2.7\n\
+            >  permit ip any any\n\n以上、よろしくお願いいたします。\n";
+        let p = parse(text).unwrap();
+        assert_eq!(p.rules, rules("送信元ポート 53/UDP 宛先 192.0.2.7"));
+        assert!(ids(&p.questions).contains(&QuestionId::UnreadLines));
+        // Denies alone: the rest is not meant.
+        let p = parse("deny udp any eq 53 host 192.0.2.7\n").unwrap();
+        assert_eq!(p.rules.rules.len(), 1);
+        assert!(ids(&p.questions).contains(&QuestionId::ListEnd));
+        // Permits and an end: kept, and not given out.
+        let p = parse("permit tcp any host 192.0.2.7 eq 80\ndeny tcp any host 192.0.2.7\n").unwrap();
+        assert!(ids(&p.questions).contains(&QuestionId::ListEnd));
+        let e = compile(&p.rules, Dialect::CiscoIos, &Options::default()).unwrap_err();
+        assert!(e.to_string().contains("every packet"), "{e}");
+        for (text, line, words) in [
+            ("Except 192.0.2.9 please:\ndeny udp any host 192.0.2.7\npermit ip any any", 1, "outside the list"),
+            ("例外があります。\n198.51.100.1 は除く\ndeny udp any host 192.0.2.7\npermit ip any any", 2, "outside the list"),
+            ("ip access-list extended X\n deny ip any host 192.0.2.7 eq 53\n", 2, "cisco-ios"),
+        ] {
+            let e = parse(text).unwrap_err();
+            assert_eq!(e.line, line, "{e}");
+            assert!(e.message.contains(words), "{e}");
+        }
+    }
+
+    #[test]
+    fn words_of_the_trade_are_no_lists() {
+        for text in ["Please deny 53/UDP to 192.0.2.1", "filter 192.0.2.1 80/TCP", "set the filter: 192.0.2.1 80/TCP please"] {
+            assert_eq!(recognise(text), Ok(Format::Text), "{text}");
+            rules(text);
+        }
+    }
+}
+
+mod hits {
+    use super::*;
+    use suimon_filter::request::Critical;
+
+    const SERVICES: &str = "[[service]]\nname = \"emergency calls\"\naddresses = [\"192.0.2.16/28\"]\nproto = \"udp\"\nports = [5060]\n";
+
+    /// Catalogue row 86: own-goal and 重要通信.
+    #[test]
+    fn own_addresses_and_critical_services() {
+        let context = Context {
+            own: vec!["192.0.2.53/32".parse().unwrap(), "2001:db8:53::/48".parse().unwrap()],
+            critical: Critical::list(SERVICES).unwrap(),
+            ..Context::default()
+        };
+        let asked = |text: &str| {
+            let p = parse_with(text, &context).unwrap();
+            let of = |id| p.questions.iter().find(|q| q.id == id).map(|q| q.text_en.clone());
+            (of(QuestionId::OwnGoal), of(QuestionId::CriticalTraffic))
+        };
+        assert_eq!(asked("192.0.2.1 53/UDP"), (None, None));
+        let (own, critical) = asked("192.0.2.0/24 53/UDP");
+        assert!(own.unwrap().contains("192.0.2.53/32") && critical.is_none());
+        let (own, critical) = asked("宛先 192.0.2.16/29 UDP");
+        assert!(own.is_none() && critical.unwrap().contains("emergency calls"));
+        // From the service as well as to it.
+        assert!(asked("送信元 192.0.2.17 UDP").1.is_some());
+        assert!(asked("192.0.2.17 TCP").1.is_none());
+        for (text, words) in [
+            ("[[service]]\nname = \"x\"\naddresses = []\n", "no addresses"),
+            ("[[service]]\nname = \"x\"\naddresses = [\"192.0.2.1/32\"]\nports = [5]\n", "ports need"),
+            ("[[service]]\nname = \"x\"\naddresses = [\"192.0.2.1/32\"]\nproto = \"foo\"\n", "not known"),
+            ("[[servise]]\n", "servise"),
+        ] {
+            let e = Critical::list(text).unwrap_err().to_string();
+            assert!(e.contains(words), "{e}");
+        }
+    }
+
+    #[test]
+    fn reply_traffic_is_asked_about() {
+        let asks = |text| ids(&parse(text).unwrap().questions).contains(&QuestionId::ReplyTraffic);
+        assert!(asks("送信元ポート 53/UDP 宛先 192.0.2.1"));
+        assert!(asks("192.0.2.1 を遮断"));
+        assert!(asks("192.0.2.1 1024-65535/UDP"));
+        assert!(!asks("192.0.2.1 宛先ポート 53/UDP"));
+        assert!(!asks("192.0.2.1 GRE"));
+    }
+}
+
+mod countries {
+    use super::*;
+    use suimon_filter::request::country::{Code, Which, asked};
+    use suimon_filter::request::country_data::{Data, Definition, answer};
+
+    const REGISTRY: &str = "2|apnic|20260101|3|19830101|20260101|+1000\napnic|*|ipv4|*|2|summary\n\
+        apnic|JP|ipv4|192.0.2.0|256|20200101|allocated|A1\napnic|CN|ipv4|198.51.100.0|256|20200101|assigned|A2\n\
+        apnic||ipv4|203.0.113.0|256||available|\napnic|JP|ipv6|2001:db8::|32|20200101|allocated|A1\napnic|JP|asn|64500|1|20200101|allocated|A1\n";
+
+    /// Catalogue rows 132, 133: the definitions with size and error, and never a filter.
+    #[test]
+    fn definitions_with_size_and_error() {
+        let files = [
+            ("delegated-apnic-extended-latest", REGISTRY),
+            ("geolocation.csv", "prefix,country\n192.0.2.0/24,JP\n192.0.2.128/25,CN\n203.0.113.0/25,CN\n"),
+            ("origin.csv", "192.0.2.0/24,AS64500\n198.51.100.0/24,64501\n"),
+            ("as-country.csv", "64500,JP\n64501,CN\n"),
+            ("ingress.csv", "tokyo-1,JP\nhongkong-1,CN\n"),
+            ("README", "x"),
+        ];
+        let data = Data::read(files).unwrap();
+        assert_eq!(data.unused, ["README"]);
+        let words = &asked("中国からの通信を遮断してください")[0];
+        let a = answer(words, &data, None);
+        let of = |d: Definition| a.definitions.iter().find(|m| m.id == d).unwrap();
+        let sizes: Vec<_> = a.definitions.iter().map(|m| m.addresses_v4).collect();
+        assert_eq!(sizes, [Some(256), Some(256), Some(256), None, None]);
+        assert_eq!(of(Definition::Geolocation).prefixes, Some(2));
+        assert_eq!(of(Definition::Operator).missing, Some("origin.csv (prefix,asn) and operator-country.csv (asn,country)"));
+        assert_eq!(of(Definition::IngressLink).links, ["hongkong-1"]);
+        // Half of what the database calls China is registered in Japan; of the other half the registry knows nothing.
+        let against = &of(Definition::Geolocation).against[0];
+        assert_eq!((against.with, against.elsewhere_v4, against.unknown_v4, against.elsewhere_percent), (Definition::Registration, 128, 128, 50.0));
+        assert_eq!((a.in_all_v4, a.in_any_v4), (Some(0), Some(512)));
+        // 海外 needs a home.
+        let abroad = &asked("海外からの通信を遮断")[0];
+        assert_eq!(answer(abroad, &data, None).which, None);
+        let a = answer(abroad, &data, Code::new("jp"));
+        assert_eq!((a.which, a.definitions[0].addresses_v4), (Some(Which::NotIn(Code::new("JP").unwrap())), Some(256)));
+        // Without data every definition says what it needs.
+        let a = answer(words, &Data::default(), None);
+        assert!(a.definitions.iter().all(|m| m.missing.is_some() && m.addresses_v4.is_none()));
+        assert_eq!(a.in_any_v4, None);
+        for (file, text, line) in [
+            ("geolocation.csv", "a,b\n192.0.2.0/24,JPN\n", 2),
+            ("origin.csv", "192.0.2.0/24,64500\n192.0.2.0,AS\n", 2),
+            ("delegated-x", "x|JP|ipv4|192.0.2.0|many|20200101|allocated\n", 1),
+        ] {
+            let e = Data::read([(file, text)]).unwrap_err();
+            assert_eq!((e.file.as_str(), e.line), (file, line), "{e}");
+        }
+    }
+
+    #[test]
+    fn a_country_is_never_mapped_in_silence() {
+        for text in [
+            "block Russia: 192.0.2.1 53/UDP",
+            "192.0.2.1 への中国からの通信を遮断",
+            "海外からの 192.0.2.1 への通信",
+            "Please block country X for 192.0.2.1",
+            "192.0.2.1 53/UDP from outside Japan",
+        ] {
+            let e = parse(text).unwrap_err();
+            assert!(e.message.contains("country is not a set"), "{text}: {e}");
+            assert!(!asked(text).is_empty(), "{text}");
+        }
+    }
 }

@@ -55,7 +55,7 @@ fn options(ask: &PlanAsk<'_>) -> Options {
 }
 
 fn from_request(text: &str, dialect: Dialect, ask: &PlanAsk<'_>) -> Result<Plan, PlanError> {
-    let context = Context { holdings: ask.holdings.to_vec() };
+    let context = Context { holdings: ask.holdings.to_vec(), ..Context::default() };
     let parsed = request::parse_with(text, &context).map_err(|e| PlanError::BadAsk(e.to_string()))?;
     let compiled = compile(&parsed.rules, dialect, &options(ask)).map_err(|e| PlanError::Nothing(e.to_string()))?;
     let questions = parsed.questions.iter().map(|q| format!("{} [{}] {}", q.text_en, q.default, q.consequence_en));

@@ -133,7 +133,7 @@ pub fn judge(s: &mut Subject<'_>, options: &LintOptions) {
 
 /// A remark that names the other direction than the binding.
 fn remark_says(s: &mut Subject<'_>, b: &Binding) {
-    let remarks = super::text::remarks(&s.lines);
+    let remarks = crate::text::remarks(&s.lines);
     let says = |inbound: bool| {
         let list: &[&str] = if inbound {
             &["inbound", "ingress", "direction in", "受信方向", "流入"]

@@ -2,6 +2,7 @@
 
 use super::{FindingId, Severity, Subject, like_ios};
 use crate::dialect::ParseError;
+use crate::text::says_end;
 use std::net::Ipv4Addr;
 
 /// A line that the reader does not take.
@@ -40,28 +41,11 @@ pub fn judge(s: &mut Subject<'_>) {
     }
 }
 
-/// Remarks, comments and descriptions, with their places.
-pub fn remarks<'a>(lines: &[&'a str]) -> Vec<(usize, &'a str)> {
-    let marks = ["!", "#", "//", "/*", "*"];
-    let words = ["remark", "description", "comment", "annotate"];
-    let is = |l: &str| {
-        let l = l.trim_start();
-        marks.iter().any(|m| l.starts_with(m)) || l.contains('#') || l.split([' ', '=', '"']).any(|w| words.contains(&w))
-    };
-    lines.iter().enumerate().filter(|(_, l)| is(l)).map(|(i, l)| (i + 1, *l)).collect()
-}
-
 fn end_of_filter(s: &mut Subject<'_>) {
     if s.listing.rules.rules.is_empty() {
         return;
     }
-    let says = |l: &str| {
-        let lower = l.to_lowercase();
-        let mut words = lower.split(|c: char| !c.is_alphanumeric());
-        words.any(|w| matches!(w, "end" | "ends" | "until" | "expires" | "expire" | "expiry"))
-            || ["まで", "期限", "終了"].iter().any(|w| lower.contains(w))
-    };
-    if remarks(&s.lines).iter().any(|(_, l)| says(l)) {
+    if says_end(&s.lines.join("\n")) {
         return;
     }
     let why = "no remark says when the filter ends; a filter without an end stays for years";

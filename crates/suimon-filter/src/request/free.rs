@@ -110,12 +110,24 @@ const REFUSED: [(&str, &str); 16] = [
     ("countries", "countries"),
 ];
 
+/// Why a country is not read.
+pub const COUNTRY: &str = "a country is not a set of addresses: registration, geolocation, origin AS, operator and ingress link differ; name the prefixes, or see what each would take with `suimon filter request --data DIR`";
+
 fn refused(token: &Token, kind: &str) -> RequestError {
     token.error(match kind {
         "exceptions" => "exceptions are not read from free text, since a wrong guess would drop the wrong half; name what to drop, or use TOML with action = \"permit\" before the rule",
         "permits" => "permits are not read from free text; name only what to drop, or use TOML with action = \"permit\" before the rule",
-        _ => "a country is not a set of addresses: registration, geolocation and origin AS differ; name the prefixes",
+        _ => COUNTRY,
     })
+}
+
+/// Whether a token is a word after which a request means something else than its addresses and ports say.
+pub fn changes_meaning(token: &Token) -> bool {
+    match &token.kind {
+        Kind::Word(w) => REFUSED.iter().any(|(r, _)| r == w),
+        Kind::Text(t) => REFUSED.iter().any(|(r, _)| t.contains(r)),
+        _ => false,
+    }
 }
 
 /// The rules of a free text.

@@ -108,6 +108,12 @@ pub fn tokens(text: &str) -> Result<Vec<Token>, RequestError> {
     Ok(out)
 }
 
+/// Whether a line is a header of quoted mail.
+pub fn is_header(line: &str) -> bool {
+    let chars: Vec<Ch> = line.chars().enumerate().map(|(i, raw)| Ch { c: plain(raw), column: i + 1, raw }).collect();
+    is_mail_header(&chars)
+}
+
 /// Header lines of quoted mail say nothing about the filter.
 fn is_mail_header(chars: &[Ch]) -> bool {
     let line: String = chars.iter().map(|x| x.c.to_ascii_lowercase()).collect();

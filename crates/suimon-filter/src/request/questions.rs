@@ -36,6 +36,16 @@ pub enum QuestionId {
     Pairing,
     /// Numbers that were not used.
     UnreadNumbers,
+    /// Answers to the requester's own queries would be dropped too.
+    ReplyTraffic,
+    /// The operator's own addresses would be hit.
+    OwnGoal,
+    /// 重要通信 that the operator listed would be hit.
+    CriticalTraffic,
+    /// The end that a router adds to a list.
+    ListEnd,
+    /// Lines around a router's list that were not read.
+    UnreadLines,
 }
 
 /// One open point.
@@ -55,7 +65,7 @@ pub struct Question {
     pub consequence_ja: String,
 }
 
-fn ask(id: QuestionId, default: &str, en: (String, &str), ja: (String, &str)) -> Question {
+pub(super) fn ask(id: QuestionId, default: &str, en: (String, &str), ja: (String, &str)) -> Question {
     Question {
         id,
         text_en: en.0,
@@ -72,6 +82,8 @@ pub fn of(rules: &RuleSet, notes: &Notes, context: &Context) -> Vec<Question> {
     ports(rules, notes, &mut out);
     headers(rules, notes, &mut out);
     addresses(rules, context, &mut out);
+    super::hits::questions(rules, context, &mut out);
+    super::hits::around(notes, &mut out);
     if !notes.end {
         out.push(ask(
             QuestionId::EndTime,
