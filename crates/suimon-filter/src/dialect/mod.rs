@@ -3,11 +3,19 @@
 mod acl;
 mod flowspec;
 mod flowspec_read;
+mod junos;
+mod junos_read;
+mod mikrotik;
+mod mikrotik_read;
 mod names;
 mod nft;
 mod nft_read;
+mod nokia;
+mod nokia_read;
 mod rtbh;
 mod scan;
+mod terms;
+mod tree;
 mod vrp;
 mod vrp_read;
 
@@ -32,6 +40,12 @@ pub enum Dialect {
     AristaEos,
     /// Huawei VRP advanced ACLs, IPv4 and IPv6.
     HuaweiVrp,
+    /// Juniper Junos firewall filters, families inet and inet6, in braces.
+    Junos,
+    /// Nokia SR OS filters of the MD-CLI, IPv4 and IPv6.
+    NokiaSros,
+    /// MikroTik RouterOS 7, a chain in the raw table, IPv4 and IPv6.
+    Mikrotik,
     /// Linux nftables, an own table of family `inet`.
     Nftables,
     /// BGP Flow Specification (RFC 8955, RFC 8956), one rule a line as text.
@@ -42,12 +56,15 @@ pub enum Dialect {
 
 impl Dialect {
     /// Every dialect, in the order they are listed to people.
-    pub const ALL: [Dialect; 8] = [
+    pub const ALL: [Dialect; 11] = [
         Dialect::CiscoIos,
         Dialect::CiscoXr,
         Dialect::CiscoNxos,
         Dialect::AristaEos,
         Dialect::HuaweiVrp,
+        Dialect::Junos,
+        Dialect::NokiaSros,
+        Dialect::Mikrotik,
         Dialect::Nftables,
         Dialect::Flowspec,
         Dialect::Rtbh,
@@ -60,6 +77,9 @@ impl Dialect {
             Dialect::CiscoNxos => "cisco-nxos",
             Dialect::AristaEos => "arista-eos",
             Dialect::HuaweiVrp => "huawei-vrp",
+            Dialect::Junos => "junos",
+            Dialect::NokiaSros => "nokia-sros",
+            Dialect::Mikrotik => "mikrotik",
             Dialect::Nftables => "nftables",
             Dialect::Flowspec => "flowspec",
             Dialect::Rtbh => "rtbh",
@@ -119,6 +139,9 @@ pub fn parse(text: &str, dialect: Dialect) -> Result<Listing, ParseError> {
         Dialect::CiscoNxos => acl::parse(&acl::facts::NXOS, text),
         Dialect::AristaEos => acl::parse(&acl::facts::EOS, text),
         Dialect::HuaweiVrp => vrp_read::parse(text),
+        Dialect::Junos => junos_read::parse(text),
+        Dialect::NokiaSros => nokia_read::parse(text),
+        Dialect::Mikrotik => mikrotik_read::parse(text),
         Dialect::Nftables => nft_read::parse(text),
         Dialect::Flowspec => flowspec_read::parse(text),
         Dialect::Rtbh => rtbh::parse(text),
@@ -142,6 +165,9 @@ pub(crate) fn write(rules: &RuleSet, dialect: Dialect, options: &Options) -> Res
         Dialect::CiscoNxos => acl::write(&acl::facts::NXOS, rules, options),
         Dialect::AristaEos => acl::write(&acl::facts::EOS, rules, options),
         Dialect::HuaweiVrp => vrp::write(rules, options),
+        Dialect::Junos => junos::write(rules, options),
+        Dialect::NokiaSros => nokia::write(rules, options),
+        Dialect::Mikrotik => mikrotik::write(rules, options),
         Dialect::Nftables => nft::write(rules, options),
         Dialect::Flowspec => flowspec::write(rules, options),
         Dialect::Rtbh => rtbh::write(rules, options),
