@@ -16,18 +16,19 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, RwLock};
 use std::thread::JoinHandle;
 use suimon_base::{Clock, FlowBatch};
 
 /// Datagrams that may wait on their way to the home worker of their exporter.
 pub const HANDOVER_DATAGRAMS: usize = 4_096;
-/// Flow batches (of up to 512 flows) that may wait for detection, some 60 MB at most. A full queue makes the worker
-/// wait, and then the kernel drops.
-pub const BATCHES_QUEUED: usize = 1_024;
 /// Exporter addresses with a home worker; a stranger beyond that is decoded where it was heard.
 pub const HOMES: usize = 65_536;
+
+/// Takes flows, on the thread that read them: they are counted while they are still in its cache, which costs half of
+/// what another thread would need for them. While it takes its time the kernel's buffer fills, and then drops.
+pub type Sink = Arc<dyn Fn(&FlowBatch) + Send + Sync>;
 
 /// What to listen on and who is expected.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -124,11 +125,11 @@ impl Collector {
         all
     }
 
-    /// Starts the workers; batches go to `out` until it is closed or [`Running::stop`] is called.
+    /// Starts the workers; flows go to `sink` until [`Running::stop`] is called.
     ///
     /// # Errors
     /// When a thread cannot be started.
-    pub fn start(self, clock: Arc<dyn Clock>, out: SyncSender<FlowBatch>) -> Result<Running, CollectError> {
+    pub fn start(self, clock: Arc<dyn Clock>, sink: Sink) -> Result<Running, CollectError> {
         let ports = self.addresses();
         let stop = Arc::new(AtomicBool::new(false));
         let stats = Arc::new(Stats::default());
@@ -145,7 +146,7 @@ impl Collector {
                 homes: homes.clone(),
                 exporters: self.config.exporters.clone(),
                 clock: clock.clone(),
-                out: out.clone(),
+                sink: sink.clone(),
                 stop: stop.clone(),
                 stats: stats.clone(),
             });

@@ -1,11 +1,13 @@
 //! Sockets with large buffers, shared by several workers, and what the kernel dropped at them.
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, getsockopt, recvmmsg, setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
-use std::io;
-use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::AsFd as _;
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::time::Duration;
 
 /// A worker looks at its other duties at least this often, milliseconds.
 const WAIT_MS: u16 = 20;
@@ -30,6 +32,73 @@ pub(crate) fn wait(socket: &UdpSocket) {
     let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
     // An error shows itself at the next read.
     let _ = poll(&mut fds, PollTimeout::from(WAIT_MS));
+}
+
+/// Largest UDP payload.
+const MAX_DATAGRAM: usize = 65_535;
+/// Datagrams read by one system call.
+pub(crate) const AT_ONCE: usize = 32;
+/// What a datagram of an exporter takes of a receive buffer by the kernel's count, in octets.
+const KERNEL_OCTETS: usize = 2_304;
+/// Datagrams a second that must find room while a worker lets some gather.
+const SURGE: usize = 20_000;
+/// Longest time that datagrams may gather, in microseconds: little beside the second in which an attack must be told.
+const GATHER_US: usize = 10_000;
+
+/// How long datagrams may gather in the socket's buffer: half of it stays free for a surge.
+pub(crate) fn gather(socket: &UdpSocket) -> Duration {
+    let octets = getsockopt(socket, sockopt::RcvBuf).unwrap_or(0);
+    let us = octets / 2 / KERNEL_OCTETS * 1_000_000 / SURGE;
+    Duration::from_micros(us.clamp(500, GATHER_US) as u64)
+}
+
+/// Room for the datagrams of one system call.
+pub(crate) struct Mailbox {
+    octets: Vec<u8>,
+    heads: MultiHeaders<SockaddrStorage>,
+    /// Sender and length of what was read last.
+    read: Vec<(IpAddr, usize)>,
+}
+
+impl Mailbox {
+    pub(crate) fn new() -> Self {
+        Mailbox {
+            octets: vec![0; MAX_DATAGRAM * AT_ONCE],
+            heads: MultiHeaders::preallocate(AT_ONCE, None),
+            read: Vec::with_capacity(AT_ONCE),
+        }
+    }
+
+    /// Reads what is there, at most [`AT_ONCE`] datagrams.
+    pub(crate) fn fill(&mut self, socket: &UdpSocket) -> io::Result<()> {
+        self.read.clear();
+        let mut places: Vec<[IoSliceMut<'_>; 1]> =
+            self.octets.chunks_mut(MAX_DATAGRAM).map(|c| [IoSliceMut::new(c)]).collect();
+        let fd = socket.as_raw_fd();
+        let messages = match recvmmsg(fd, &mut self.heads, places.iter_mut(), MsgFlags::MSG_DONTWAIT, None) {
+            Err(Errno::EAGAIN | Errno::EINTR) => return Ok(()),
+            other => other?,
+        };
+        for message in messages {
+            let from = message.address.as_ref().and_then(|a| {
+                let v4 = a.as_sockaddr_in().map(|a| IpAddr::V4(a.ip()));
+                v4.or_else(|| a.as_sockaddr_in6().map(|a| IpAddr::V6(a.ip()).to_canonical()))
+            });
+            // A datagram without a sender does not exist on these sockets; its place in the row is kept.
+            self.read.push(from.map_or((IpAddr::from([0, 0, 0, 0]), 0), |from| (from, message.bytes)));
+        }
+        Ok(())
+    }
+
+    /// What was read: sender and payload.
+    pub(crate) fn datagrams(&self) -> impl Iterator<Item = (IpAddr, &[u8])> {
+        let payloads = self.octets.chunks(MAX_DATAGRAM);
+        self.read.iter().zip(payloads).map(|((from, len), octets)| (*from, octets.get(..*len).unwrap_or_default()))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.read.len()
+    }
 }
 
 /// The `drops` column of `/proc/net/udp` and `udp6` over all sockets bound to this port of this address family.

@@ -26,8 +26,6 @@ pub struct Stats {
     pub handed_over: AtomicU64,
     /// Datagrams lost because the home worker's queue was full.
     pub handover_lost: AtomicU64,
-    /// Times a worker had to wait because detection was behind.
-    pub detection_behind: AtomicU64,
     exporters: Mutex<BTreeMap<ExporterKey, ExporterStats>>,
 }
 

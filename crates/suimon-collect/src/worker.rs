@@ -1,31 +1,23 @@
 //! One worker: reads its socket, decodes what is at home here, hands the rest over.
 
-use crate::HOMES;
 use crate::boundary::{Boundary, ExporterRole};
-use crate::socket;
+use crate::socket::{self, AT_ONCE, Mailbox};
 use crate::stats::Stats;
+use crate::{HOMES, Sink};
 use std::collections::HashMap;
-use std::io::ErrorKind;
 use std::net::{IpAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 use suimon_base::{Clock, FlowBatch, Timestamp};
 use suimon_wire::{Decoder, Limits};
 
-/// Largest UDP payload.
-const MAX_DATAGRAM: usize = 65_535;
 /// Counters are published this often; milliseconds.
 const PUBLISH_MS: i64 = 500;
 /// Datagrams read before a worker looks at its other duties.
 const DRAIN: usize = 256;
-/// A worker that read fewer lets some gather before it reads again; with more there is no time to lose.
-const GATHER_BELOW: usize = 48;
-/// For how long. The smallest receive buffer in use holds several times what comes in this time at 20,000 datagrams/s.
-const GATHER: Duration = Duration::from_millis(2);
-/// Flows of one exporter that go to detection together.
-const BATCH_FLOWS: usize = 512;
+/// Flows of one exporter that go to detection together: few enough to be still in the nearest cache then.
+const BATCH_FLOWS: usize = 128;
 /// At most one line a worker about unreadable datagrams in this time; milliseconds.
 const COMPLAIN_MS: i64 = 10_000;
 
@@ -44,7 +36,7 @@ pub(crate) struct Setup {
     pub homes: Arc<RwLock<HashMap<IpAddr, usize>>>,
     pub exporters: Vec<ExporterRole>,
     pub clock: Arc<dyn Clock>,
-    pub out: SyncSender<FlowBatch>,
+    pub sink: Sink,
     pub stop: Arc<AtomicBool>,
     pub stats: Arc<Stats>,
 }
@@ -55,12 +47,10 @@ pub(crate) struct Worker {
     boundary: Boundary,
     /// What this worker has learned of `homes`.
     known: HashMap<IpAddr, usize>,
-    /// Flows of the exporter heard last, and batches before it, on their way to detection.
+    /// Flows of the exporter heard last, on their way to detection.
     pending: Option<FlowBatch>,
-    full: Vec<FlowBatch>,
     published: Timestamp,
     complained: Timestamp,
-    closed: bool,
 }
 
 impl Worker {
@@ -78,22 +68,23 @@ impl Worker {
             boundary,
             known: HashMap::new(),
             pending: None,
-            full: Vec::new(),
             published: Timestamp::ZERO,
             complained: Timestamp::ZERO,
-            closed: false,
         }
     }
 
     pub fn run(mut self) {
-        let mut buffer = vec![0; MAX_DATAGRAM];
-        while !self.closed && !self.setup.stop.load(Ordering::Relaxed) {
+        let mut mail = Mailbox::new();
+        let gather = socket::gather(&self.setup.socket);
+        while !self.setup.stop.load(Ordering::Relaxed) {
             let now = self.setup.clock.now();
-            let read = self.drain(&mut buffer, now);
+            let read = self.drain(&mut mail, now);
             while let Ok(handed) = self.setup.handed.try_recv() {
                 self.decode(handed.exporter, handed.received, &handed.bytes);
             }
-            self.pass_on();
+            if let Some(batch) = &mut self.pending {
+                pass_on(&self.setup.sink, batch);
+            }
             if now.ms_since(self.published) >= PUBLISH_MS {
                 self.published = now;
                 self.setup.stats.publish(self.decoder.counters());
@@ -101,30 +92,34 @@ impl Worker {
             // Waking for every datagram would cost more than decoding it: while some come, a few are left to gather.
             match read {
                 0 => socket::wait(&self.setup.socket),
-                n if n < GATHER_BELOW => std::thread::sleep(GATHER),
-                _ => {}
+                DRAIN.. => {}
+                _ => std::thread::sleep(gather),
             }
         }
         self.setup.stats.publish(self.decoder.counters());
     }
 
     /// Reads what is there, at most [`DRAIN`] datagrams, and says how many there were.
-    fn drain(&mut self, buffer: &mut [u8], now: Timestamp) -> usize {
-        for n in 0..DRAIN {
-            match self.setup.socket.recv_from(buffer) {
-                Ok((len, from)) => {
-                    Stats::add(&self.setup.stats.datagrams, 1);
-                    Stats::add(&self.setup.stats.octets, len as u64);
-                    let bytes = buffer.get(..len).unwrap_or_default();
-                    self.arrived(from.ip().to_canonical(), now, bytes);
-                }
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return n,
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+    fn drain(&mut self, mail: &mut Mailbox, now: Timestamp) -> usize {
+        let mut read = 0;
+        while read < DRAIN {
+            if let Err(error) = mail.fill(&self.setup.socket) {
                 // An ICMP error of an earlier peer must not end a listening socket.
-                Err(error) => tracing::debug!(%error, "udp receive"),
+                tracing::debug!(%error, "udp receive");
+            }
+            let mut octets = 0;
+            for (exporter, bytes) in mail.datagrams() {
+                octets += bytes.len() as u64;
+                self.arrived(exporter, now, bytes);
+            }
+            Stats::add(&self.setup.stats.datagrams, mail.len() as u64);
+            Stats::add(&self.setup.stats.octets, octets);
+            read += mail.len();
+            if mail.len() < AT_ONCE {
+                break;
             }
         }
-        DRAIN
+        read
     }
 
     fn arrived(&mut self, exporter: IpAddr, now: Timestamp, bytes: &[u8]) {
@@ -161,20 +156,22 @@ impl Worker {
 
     fn decode(&mut self, exporter: IpAddr, received: Timestamp, bytes: &[u8]) {
         let (mut counted, mut elsewhere) = (0, 0);
-        let (boundary, pending, full) = (&mut self.boundary, &mut self.pending, &mut self.full);
+        let (boundary, pending, sink) = (&mut self.boundary, &mut self.pending, &self.setup.sink);
         let result = self.decoder.datagram(exporter, received, bytes, &mut |key, flow| {
             if boundary.counts(exporter, flow) {
                 counted += 1;
-                match pending {
-                    Some(batch) if batch.exporter == key && batch.records.len() < BATCH_FLOWS => {
-                        batch.records.push(*flow);
-                    }
-                    _ => {
-                        let mut records = Vec::with_capacity(BATCH_FLOWS);
-                        records.push(*flow);
-                        full.extend(pending.replace(FlowBatch { exporter: key, received, records }));
-                    }
+                let batch = pending.get_or_insert_with(|| FlowBatch {
+                    exporter: key,
+                    received,
+                    records: Vec::with_capacity(BATCH_FLOWS),
+                });
+                if batch.exporter != key || batch.records.len() >= BATCH_FLOWS {
+                    pass_on(sink, batch);
                 }
+                if batch.records.is_empty() {
+                    (batch.exporter, batch.received) = (key, received);
+                }
+                batch.records.push(*flow);
             } else {
                 elsewhere += 1;
             }
@@ -195,19 +192,12 @@ impl Worker {
         Stats::add(&self.setup.stats.flows_elsewhere, elsewhere);
         Stats::add(&self.setup.stats.flows, counted);
     }
+}
 
-    /// Gives what was gathered to detection.
-    fn pass_on(&mut self) {
-        let batches: Vec<FlowBatch> = self.full.drain(..).chain(self.pending.take()).collect();
-        for batch in batches {
-            match self.setup.out.try_send(batch) {
-                Ok(()) => {}
-                Err(TrySendError::Full(batch)) => {
-                    Stats::add(&self.setup.stats.detection_behind, 1);
-                    self.closed |= self.setup.out.send(batch).is_err();
-                }
-                Err(TrySendError::Disconnected(_)) => self.closed = true,
-            }
-        }
+/// Gives what was gathered to detection; the room is used again.
+fn pass_on(sink: &Sink, batch: &mut FlowBatch) {
+    if !batch.records.is_empty() {
+        sink(batch);
+        batch.records.clear();
     }
 }

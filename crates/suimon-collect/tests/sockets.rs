@@ -4,11 +4,13 @@
 use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 use suimon_base::flow::present;
+use suimon_base::FlowBatch;
 use suimon_base::{ManualClock, PacketHeader, Timestamp};
-use suimon_collect::{BATCHES_QUEUED, CollectConfig, Collector};
+use suimon_base::FlowBatch;
+use suimon_collect::{CollectConfig, Collector, Sink};
 use suimon_lab::{Exporter, ExporterConfig, Protocol};
 
 fn datagrams(protocol: Protocol, flows: u16) -> Vec<Vec<u8>> {
@@ -42,6 +44,15 @@ fn config(workers: usize) -> CollectConfig {
     }
 }
 
+/// A sink and what came out of it.
+fn sink() -> (Sink, Receiver<FlowBatch>) {
+    let (out, batches) = channel();
+    let sink = move |batch: &FlowBatch| {
+        let _ = out.send(batch.clone());
+    };
+    (Arc::new(sink), batches)
+}
+
 /// The data of one exporter comes from another source port than its templates, so that the kernel gives it to another
 /// worker; nothing may be lost or counted twice.
 #[test]
@@ -49,8 +60,8 @@ fn templates_and_data_from_different_ports_meet() {
     const FLOWS: u16 = 500;
     let collector = Collector::bind(config(4)).unwrap();
     let addresses = collector.addresses();
-    let (out, batches) = sync_channel(BATCHES_QUEUED);
-    let running = collector.start(Arc::new(ManualClock::at(Timestamp::from_secs(1_800_000_001))), out).unwrap();
+    let (sink, batches) = sink();
+    let running = collector.start(Arc::new(ManualClock::at(Timestamp::from_secs(1_800_000_001))), sink).unwrap();
     for addr in &addresses {
         for datagram in datagrams(Protocol::Netflow9, FLOWS) {
             // A new socket and so a new port for every datagram.
@@ -81,8 +92,8 @@ fn templates_and_data_from_different_ports_meet() {
 fn garbage_is_counted_and_harms_nothing() {
     let collector = Collector::bind(config(1)).unwrap();
     let addr = collector.addresses()[0];
-    let (out, batches) = sync_channel(BATCHES_QUEUED);
-    let running = collector.start(Arc::new(ManualClock::at(Timestamp::from_secs(1_800_000_001))), out).unwrap();
+    let (sink, batches) = sink();
+    let running = collector.start(Arc::new(ManualClock::at(Timestamp::from_secs(1_800_000_001))), sink).unwrap();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     for bytes in [&b""[..], b"x", b"\x00\x63\x00\x01", &[0xff; 1400]] {
         socket.send_to(bytes, addr).unwrap();

@@ -1,13 +1,15 @@
 //! Counting: from a flow record to the counters of every target it touches.
 
+use crate::addresses::Addresses;
 use crate::attacks::Running;
 use crate::config::{Config, ConfigError};
-use crate::entity::{Entity, HISTORY, Kind, NONE, Recent};
+use crate::entity::{Entity, Kind, NONE, Recent};
 use crate::nets::Nets;
+use crate::quiet::{BUSY_FLOWS, QUIET, Quiets, REMEMBER_S};
 use crate::rules::Book;
 use crate::sample::{BUSY, Sample, Seen, hash, mix};
 use crate::slot::{FIXED, Scale, Standing};
-use crate::targets::nearest_customers;
+use crate::targets::{cover_of, nearest_customers};
 use crate::vectors::VectorTable;
 use crate::wheel::{Long, Wheel};
 use foldhash::fast::FixedState;
@@ -30,6 +32,8 @@ pub struct Counters {
     pub outside: u64,
     /// Addresses tracked now, directions counted apart.
     pub hosts: u64,
+    /// Those of them that are far below every limit and counted over all vectors together.
+    pub hosts_quiet: u64,
     /// Covering prefixes tracked now, directions counted apart.
     pub covers: u64,
     /// Addresses forgotten after a time without traffic.
@@ -44,16 +48,16 @@ pub struct Counters {
     pub long_running: u64,
     /// Long flows beyond `max_long_flows`; one window's share of them was counted.
     pub long_refused: u64,
-    /// Records of a vector without a slot of its own. Every vector has one today, so this stays 0.
-    pub vectors_refused: u64,
     /// Times a target should have had a sample but `max_samples` were taken.
     pub samples_refused: u64,
     /// Times an attack was not reported because `max_attacks` were running.
     pub attacks_refused: u64,
 }
 
-/// Most targets that room is reserved for at the start; more are taken all the same.
+/// Most addresses that room is reserved for at the start; more are taken all the same.
 const RESERVED: usize = 1 << 19;
+/// Most entities likewise, which are far larger and fewer.
+const RESERVED_ENTITIES: usize = 1 << 16;
 
 /// Flow records in, attacks out. See the crate's documentation.
 pub struct Detector {
@@ -65,10 +69,13 @@ pub struct Detector {
     pub(crate) nets: Nets,
     /// For each network the nearest one at or above it with a customer.
     pub(crate) customer_net: Vec<u32>,
+    /// For each network the entity of its customer, by direction; [`NONE`] until it is met.
+    pub(crate) customer_of: [Vec<u32>; 2],
+    pub(crate) quiets: Quiets,
     pub(crate) entities: Vec<Entity>,
     pub(crate) free: Vec<u32>,
-    pub(crate) v4: [HashMap<u32, u32, FixedState>; 2],
-    pub(crate) v6: [HashMap<u128, u32, FixedState>; 2],
+    /// By direction.
+    pub(crate) addresses: [Addresses; 2],
     pub(crate) covers: [HashMap<IpNet, u32, FixedState>; 2],
     pub(crate) customers: [HashMap<IpNet, u32, FixedState>; 2],
     pub(crate) samples: Vec<Option<Sample>>,
@@ -87,8 +94,8 @@ pub struct Detector {
     pub(crate) sweep: usize,
 }
 
-/// Number of the first bucket; above 0 so that "none yet" and "before" have room.
-const FIRST_BUCKET: u32 = 16;
+/// Number of the first bucket; above 0 so that "none yet" and "some time before" have room.
+const FIRST_BUCKET: u32 = 1_024;
 
 /// Flows of a batch that are looked up before the first of them is counted.
 const AHEAD: usize = 32;
@@ -97,7 +104,7 @@ const AHEAD: usize = 32;
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Side {
     net: u32,
-    /// The address's entity, [`NONE`] if it has none yet.
+    /// The number of the address, [`NONE`] if it is not known yet.
     host: u32,
 }
 
@@ -132,13 +139,14 @@ impl Detector {
             scale: scale(&config),
             nets: Nets::default(),
             customer_net: Vec::new(),
+            customer_of: [Vec::new(), Vec::new()],
+            quiets: Quiets::with_capacity(config.limits.max_hosts.min(RESERVED)),
             // Reserved, not touched: the pages come when the addresses do, and nothing is moved when they are many.
             entities: Vec::with_capacity(
-                config.limits.max_hosts.saturating_add(config.limits.max_covers).min(RESERVED),
+                config.limits.max_hosts.saturating_add(config.limits.max_covers).min(RESERVED_ENTITIES),
             ),
             free: Vec::new(),
-            v4: [0, 1].map(|i| HashMap::with_hasher(state(i))),
-            v6: [2, 3].map(|i| HashMap::with_hasher(state(i))),
+            addresses: [0, 1].map(|i| Addresses::new(state(i))),
             covers: [4, 5].map(|i| HashMap::with_hasher(state(i))),
             customers: [6, 7].map(|i| HashMap::with_hasher(state(i))),
             samples: Vec::new(),
@@ -185,6 +193,7 @@ impl Detector {
             if bucket_changed {
                 // Buckets keep counting up; only their length and so their origin changes.
                 self.base = self.base.map(|_| bucket_number(self.now, config.bucket_ms) - i64::from(self.bucket));
+                self.quiets.clear();
             }
         }
         self.adopt(config)
@@ -196,10 +205,12 @@ impl Detector {
         self.nets = Nets::new(&prefixes);
         self.customer_net = nearest_customers(&config);
         self.scale = scale(&config);
+        self.customer_of = [0, 1].map(|_| vec![NONE; config.networks.len()]);
         self.config = config;
         for at in 0..self.entities.len() {
             self.reassign(at);
         }
+        self.adopt_quiet();
         Ok(())
     }
 
@@ -223,9 +234,12 @@ impl Detector {
             let known = sides.iter().take(chunk.len()).flatten().flatten().filter(|s| s.host != NONE);
             let mut touch = 0;
             for side in known.clone() {
-                touch ^= self.entities[side.host as usize].touched;
+                touch ^= match side.host & QUIET {
+                    0 => self.entities[side.host as usize].touched,
+                    _ => self.quiets.get(side.host & !QUIET).last,
+                };
             }
-            for side in known {
+            for side in known.filter(|s| s.host & QUIET == 0) {
                 touch ^= self.entities[side.host as usize].touch(self.bucket, &self.scale);
             }
             std::hint::black_box(touch);
@@ -298,18 +312,18 @@ impl Detector {
 
     fn count(&mut self, direction: Direction, side: Side, exporter: &ExporterKey, flow: &FlowRecord, item: &Item) {
         let addr = if direction == Direction::In { flow.dst } else { flow.src };
-        // An earlier flow of the same batch may have met it meanwhile.
+        // An earlier flow of the same batch may have met it meanwhile, or made an entity of it.
         let known = Some(side.host).filter(|h| *h != NONE).or_else(|| self.host(direction, addr));
-        let (host, cover, customer) = match known {
-            Some(h) => {
-                let e = &self.entities[h as usize];
-                (h, e.cover, e.customer)
-            }
-            None => self.meet(direction, addr, side.net),
-        };
-        if host == NONE {
+        let met = known.unwrap_or_else(|| self.meet(direction, addr, side.net));
+        let customer = self.customer(side.net, direction);
+        let (host, cover) = if met == NONE {
             self.counters.hosts_refused += 1;
-        }
+            (NONE, self.cover(cover_of(addr), direction, customer))
+        } else if met & QUIET != 0 {
+            self.count_quiet(met & !QUIET, direction, side.net, flow, item)
+        } else {
+            (met, self.entities[met as usize].cover)
+        };
         for at in [host, cover, customer] {
             if at != NONE {
                 self.add(at, exporter, flow, item);
@@ -324,6 +338,35 @@ impl Detector {
         }
     }
 
+    /// Counts for a quiet address, or makes an entity of it, which then has to count; and its covering prefix.
+    ///
+    /// A long flow is counted here as if all of it came now. What arrives of long flows is, over time, what flows, so a
+    /// ceiling that holds for it holds for their rates too.
+    fn count_quiet(&mut self, at: u32, direction: Direction, net: u32, flow: &FlowRecord, item: &Item) -> (u32, u32) {
+        let bucket = self.bucket;
+        let ceiling = self.book.ceiling(net);
+        let q = self.quiets.get_mut(at);
+        if let Some(entity) = q.moved() {
+            return (entity, self.entities[entity as usize].cover);
+        }
+        let (before, cover) = (q.last, q.cover);
+        let (bytes, packets) = match item.long {
+            None => (item.bytes, item.packets),
+            Some(_) => (flow.bytes_estimated(), u32::try_from(flow.packets_estimated()).unwrap_or(u32::MAX)),
+        };
+        q.sampled(flow.sampling);
+        if !q.add(bucket, &ceiling, bytes, packets, item.flows) {
+            return (self.promote(at, net, item.vector), cover);
+        }
+        let second = bucket / self.scale.second;
+        if before / self.scale.second / REMEMBER_S != second / REMEMBER_S {
+            let recent = Recent::new(bucket, &self.seen(0, flow, item, peer(direction, flow)));
+            let aged = (self.config.baseline_ms / self.config.bucket_ms).saturating_mul(2);
+            self.quiets.remember(at, second, recent, u32::try_from(aged).unwrap_or(u32::MAX));
+        }
+        (NONE, cover)
+    }
+
     /// Counts for one target.
     fn add(&mut self, at: u32, exporter: &ExporterKey, flow: &FlowRecord, item: &Item) {
         let bucket = self.bucket;
@@ -333,20 +376,23 @@ impl Detector {
             e.busy = 0;
         }
         e.busy = e.busy.saturating_add(1);
+        if e.busy >= u32::from(BUSY_FLOWS) {
+            e.busy_at = bucket;
+        }
         if flow.sampling.rate > e.sampling {
             e.sampling = flow.sampling.rate;
         }
         e.assumed |= flow.sampling.source == SamplingSource::Assumed;
         let frozen = e.attacked;
-        let (slot, refused) = e.slot(item.vector, bucket);
         let trip = &self.book.rules[e.rules as usize].trips[usize::from(item.vector)];
-        let Some(slot) = e.slots.get_mut(slot) else { return };
+        let slot = e.slot(item.vector, bucket);
         let close = if let Some((rate, _)) = &item.long {
             slot.standing.add(rate);
             // Opening the bucket keeps the slow average in step.
             slot.open(bucket, &self.scale, frozen);
+            let close = slot.standing.bytes >= trip.standing_bytes || slot.standing.packets >= trip.standing_packets;
             e.longs += 1;
-            slot.standing.bytes >= trip.standing_bytes || slot.standing.packets >= trip.standing_packets
+            close
         } else {
             let cell = slot.open(bucket, &self.scale, frozen);
             cell.bytes = cell.bytes.saturating_add(item.bytes);
@@ -354,10 +400,9 @@ impl Detector {
             cell.flows = cell.flows.saturating_add(item.flows);
             cell.bytes >= trip.bytes || cell.packets >= trip.packets || cell.flows >= trip.flows
         };
-        self.counters.vectors_refused += u64::from(refused);
-        let e = &mut self.entities[at as usize];
         if close {
             e.hot_until = bucket + self.scale.window;
+            e.busy_at = bucket;
             if !e.hot {
                 e.hot = true;
                 self.hot.push(at);
@@ -380,16 +425,10 @@ impl Detector {
         history: bool,
     ) {
         let e = &self.entities[at as usize];
-        let peer = if e.direction == Direction::In { flow.src } else { flow.dst };
+        let peer = peer(e.direction, flow);
         if history {
             let recent = Recent::new(self.bucket, &self.seen(0, flow, item, peer));
-            let e = &mut self.entities[at as usize];
-            let number = e.remembered;
-            e.remembered = number.checked_add(1).unwrap_or(HISTORY as u32);
-            e.remembered_at = recent.bucket;
-            if let Some(h) = e.history.as_mut() {
-                h.put(number, recent);
-            }
+            self.entities[at as usize].keep(recent);
         }
         if wants {
             self.attach(at);
@@ -463,13 +502,19 @@ impl Detector {
 
     /// What has been counted.
     pub fn counters(&self) -> Counters {
-        Counters { long_running: self.wheel.len() as u64, ..self.counters }
+        let quiet = self.quiets.len() as u64;
+        Counters { long_running: self.wheel.len() as u64, hosts_quiet: quiet, ..self.counters }
     }
 
     /// The vector a flow is counted under.
     pub fn classify(&self, flow: &FlowRecord) -> Vector {
         self.table.classify(flow)
     }
+}
+
+/// The other end of a flow.
+fn peer(direction: Direction, flow: &FlowRecord) -> IpAddr {
+    if direction == Direction::In { flow.src } else { flow.dst }
 }
 
 fn scale(config: &Config) -> Scale {

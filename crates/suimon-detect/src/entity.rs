@@ -1,8 +1,8 @@
 //! One target: an address, a covering prefix or a customer's prefix, in one direction.
 
+use crate::quiet::KEPT;
 use crate::sample::Seen;
 use crate::slot::{Rate, Scale, Slot, Slots};
-use crate::vectors::TOTAL;
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr};
 use suimon_base::Direction;
@@ -13,6 +13,8 @@ use suimon_base::flow::Fragment;
 pub(crate) const MAX_SLOTS: usize = crate::vectors::COUNT;
 /// Records a host's short history keeps: the first ones, then one a second.
 pub(crate) const HISTORY: usize = 32;
+/// No slot for a vector yet.
+const NO_SLOT: u8 = u8::MAX;
 /// No such entity, sample or parent.
 pub(crate) const NONE: u32 = u32::MAX;
 
@@ -34,7 +36,7 @@ pub(crate) struct Recent {
     dst_port: u16,
     proto: u8,
     flags: u8,
-    vector: u8,
+    pub vector: u8,
     fragment: Fragment,
 }
 
@@ -115,8 +117,10 @@ pub(crate) struct Entity {
     /// Records put into the history, and the bucket of the last.
     pub remembered: u32,
     pub remembered_at: u32,
-    /// Vectors of `slots`, in the same order.
-    index: [u8; MAX_SLOTS],
+    /// Newest bucket in which it was too busy to be a quiet address.
+    pub busy_at: u32,
+    /// Position in `slots` by vector, [`NO_SLOT`] where there is none.
+    place: [u8; MAX_SLOTS],
     pub kind: Kind,
     pub direction: Direction,
     pub live: bool,
@@ -146,7 +150,7 @@ impl Entity {
             hot: false,
             attacked: false,
             assumed: false,
-            index: [u8::MAX; MAX_SLOTS],
+            place: [NO_SLOT; MAX_SLOTS],
             rules,
             cover: NONE,
             customer: NONE,
@@ -162,31 +166,51 @@ impl Entity {
             longs: 0,
             remembered: 0,
             remembered_at: 0,
+            busy_at: bucket,
             slots: Slots::default(),
             history: (kind == Kind::Host).then(|| Box::new(History::new())),
         }
     }
 
-    /// Position of the vector's slot, made if there is room; else the common one. The flag says that it was refused.
-    pub(crate) fn slot(&mut self, vector: u8, bucket: u32) -> (usize, bool) {
-        if let Some(at) = self.index.iter().position(|v| *v == vector) {
-            return (at, false);
+    /// The vector's slot, made when it is first asked for.
+    #[inline]
+    pub(crate) fn slot(&mut self, vector: u8, bucket: u32) -> &mut Slot {
+        let place = &mut self.place[usize::from(vector) % MAX_SLOTS];
+        if *place == NO_SLOT {
+            *place = self.slots.len() as u8;
+            self.slots.push(Slot::new(vector, bucket));
         }
-        let n = self.slots.len();
-        let refused = n + 1 >= MAX_SLOTS && vector != TOTAL;
-        if refused {
-            let (at, _) = self.slot(TOTAL, bucket);
-            return (at, true);
-        }
-        self.index[n] = vector;
-        self.slots.push(Slot::new(vector, bucket));
-        (n, false)
+        self.slots.get_mut(usize::from(*place))
     }
 
     /// Whether a record of this bucket goes into the history: the first ones, then one a second.
     pub(crate) fn remembers(&self, bucket: u32, scale: &Scale) -> bool {
         let due = self.remembered < HISTORY as u32 || bucket - self.remembered_at >= scale.second;
         due && self.kind == Kind::Host && !self.attacked
+    }
+
+    /// Puts a record into the history.
+    pub(crate) fn keep(&mut self, recent: Recent) {
+        let number = self.remembered;
+        self.remembered = number.checked_add(1).unwrap_or(HISTORY as u32);
+        self.remembered_at = recent.bucket;
+        if let Some(h) = self.history.as_mut() {
+            h.put(number, recent);
+        }
+    }
+
+    /// The newest records of the history, not of the future of `bucket`.
+    pub(crate) fn latest(&self, bucket: u32) -> [Recent; KEPT] {
+        let mut all: Vec<Recent> = self.history.iter().flat_map(|h| h.records()).copied().collect();
+        all.retain(|r| r.bucket <= bucket);
+        all.sort_by_key(|r| std::cmp::Reverse(r.bucket));
+        std::array::from_fn(|i| all.get(i).copied().unwrap_or_default())
+    }
+
+    /// Octets, packets and flows a bucket that are normal for it, over all vectors.
+    pub(crate) fn usual(&self, per_second: f64) -> [f32; 3] {
+        let n = total(&self.slots.iter().map(|s| (s.vector, s.normal())).collect::<Vec<_>>());
+        [n.bytes, n.packets, n.flows].map(|x| (x / per_second) as f32)
     }
 
     /// Reads what counting in `bucket` will read, so that it is at hand then.
@@ -200,9 +224,8 @@ impl Entity {
 
     /// The slot that counts the vector, if there is one.
     pub(crate) fn find(&mut self, vector: u8) -> Option<&mut Slot> {
-        let at =
-            self.index.iter().position(|v| *v == vector).or_else(|| self.index.iter().position(|v| *v == TOTAL))?;
-        self.slots.get_mut(at)
+        let place = self.place.get(usize::from(vector)).copied().filter(|p| *p != NO_SLOT)?;
+        Some(self.slots.get_mut(usize::from(place)))
     }
 
     /// Rates of each vector over the `count` buckets that end with `bucket`.

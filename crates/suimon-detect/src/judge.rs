@@ -100,6 +100,7 @@ impl Detector {
             self.end_long(&long);
         }
         self.release_samples(bucket);
+        self.quiets.settle();
         self.sweep();
     }
 

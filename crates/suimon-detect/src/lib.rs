@@ -6,6 +6,7 @@
 //! How it decides, and what its figures mean, is in `docs/explanation/detection.md`; what each vector looks like is in
 //! `vectors.toml` and `docs/reference/vectors.md`. [`effect`] measures what became of an attack's packets.
 
+mod addresses;
 mod attacks;
 pub mod config;
 mod detector;
@@ -17,6 +18,7 @@ mod judge;
 mod nets;
 mod profile;
 pub mod query;
+mod quiet;
 mod rules;
 mod sample;
 mod slot;

@@ -197,7 +197,11 @@ impl Detector {
             let inside = |h: &&crate::entity::Entity| {
                 h.live && h.kind == Kind::Host && h.direction == e.direction && e.target.contains(&h.target)
             };
-            self.entities.iter().filter(inside).take(HOSTS_OF_PREFIX).flat_map(of).collect()
+            let busy = self.entities.iter().filter(inside).take(HOSTS_OF_PREFIX).flat_map(of);
+            let quiet = self.quiets.iter().filter(|(_, _, k)| k.direction == e.direction && e.target.contains(&k.addr));
+            let kept =
+                quiet.take(HOSTS_OF_PREFIX).flat_map(|(_, _, k)| k.kept().filter(earlier).map(|r| (r.seen(), 1.0)));
+            busy.chain(kept).collect()
         };
         build(&self.table, &records, &strata)
     }

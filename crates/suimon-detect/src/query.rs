@@ -2,6 +2,7 @@
 
 use crate::detector::Detector;
 use crate::entity::{Kind, total};
+use crate::quiet::{QUIET, Quiet};
 use crate::slot::Rate;
 use ipnet::IpNet;
 use suimon_base::attack::{Direction, Rates};
@@ -23,10 +24,26 @@ impl Detector {
             return Rates::default();
         };
         let of = |at: u32| total(&self.entities[at as usize].rates(bucket, self.scale.window, &self.scale));
+        let quiet = |q: &Quiet| {
+            let c = q.over(bucket, self.scale.window);
+            let per = self.scale.per_second / f64::from(self.scale.window);
+            let rate = |x: f64| x * per;
+            Rate {
+                bytes: rate(c.bytes as f64),
+                packets: rate(c.packets.into()),
+                flows: rate(c.flows.into()),
+                samples: 0.0,
+            }
+        };
         if let Some(at) = self.entity(target, direction) {
-            return of(at).rates();
+            return if at & QUIET == 0 { of(at) } else { quiet(self.quiets.get(at & !QUIET)) }.rates();
         }
         let mut sum = Rate::default();
+        for (_, q, k) in self.quiets.iter() {
+            if k.direction == direction && target.contains(&k.addr) {
+                sum.add(&quiet(q));
+            }
+        }
         for (at, e) in (0u32..).zip(&self.entities) {
             if e.live && e.kind == Kind::Host && e.direction == direction && target.contains(&e.target) {
                 sum.add(&of(at));

@@ -4,6 +4,7 @@ use crate::config::{
     AGGREGATE_RATIO, BASELINE_RATIO, COVER_MULTIPLE, CUSTOMER_MULTIPLE, Config, ConfigError, Limit, Thresholds,
 };
 use crate::entity::{Kind, MAX_SLOTS};
+use crate::quiet::Ceiling;
 use crate::slot::FIXED;
 use crate::vectors::{self, COUNT, TOTAL};
 use ipnet::IpNet;
@@ -116,6 +117,8 @@ impl Rules {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Book {
     pub rules: Vec<Rules>,
+    /// By network: up to where its addresses are counted as quiet ones.
+    ceilings: Vec<Ceiling>,
     per_net: Vec<(u32, u32)>,
     nets: Vec<(IpNet, Thresholds)>,
     default: Thresholds,
@@ -136,6 +139,7 @@ impl Book {
             let t = own.as_ref().unwrap_or(&config.thresholds);
             let host = book.put(Rules::new(t, Kind::Host, 1.0, book.buckets_a_second));
             let customer = book.put(Rules::new(t, Kind::Customer, covers_of(n.prefix), book.buckets_a_second));
+            book.ceilings.push(Ceiling::of(&book.rules[host as usize]));
             book.per_net.push((host, customer));
             if let Some(own) = own {
                 book.nets.push((n.prefix, own));
@@ -155,6 +159,11 @@ impl Book {
     /// Of an address in network `net`.
     pub(crate) fn host(&self, net: u32) -> u32 {
         self.per_net.get(net as usize).map_or(0, |x| x.0)
+    }
+    /// Up to where an address in network `net` is quiet; nothing is for an unknown network.
+    #[inline]
+    pub(crate) fn ceiling(&self, net: u32) -> Ceiling {
+        self.ceilings.get(net as usize).copied().unwrap_or_default()
     }
     /// Of network `net` as a whole.
     pub(crate) fn customer(&self, net: u32) -> u32 {

@@ -102,6 +102,17 @@ impl Slot {
         Slot { vector, last: bucket, ..Slot::default() }
     }
 
+    /// With this normal rate, and this in the buckets up to `bucket`, newest first.
+    pub(crate) fn inherit(&mut self, bucket: u32, normal: [f32; 3], ring: Option<&[Cell; RING]>) {
+        self.normal = normal;
+        for (back, cell) in (0u32..).zip(ring.into_iter().flatten()) {
+            if let Some(b) = bucket.checked_sub(back) {
+                self.cells[place(b)] = *cell;
+            }
+        }
+        self.last = bucket;
+    }
+
     /// The cell of the open bucket.
     pub(crate) fn open(&mut self, bucket: u32, scale: &Scale, frozen: bool) -> &mut Cell {
         if bucket > self.last {
@@ -218,8 +229,8 @@ impl Slots {
         self.len += 1;
     }
     /// The slot at a position below [`Slots::len`], which lies elsewhere in memory and so is not asked.
-    pub(crate) fn get_mut(&mut self, at: usize) -> Option<&mut Slot> {
-        if at < INLINE { self.inline.get_mut(at) } else { self.more.get_mut(at - INLINE) }
+    pub(crate) fn get_mut(&mut self, at: usize) -> &mut Slot {
+        if at < INLINE { &mut self.inline[at] } else { &mut self.more[at - INLINE] }
     }
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Slot> {
         self.inline.iter().take(self.len).chain(&self.more)

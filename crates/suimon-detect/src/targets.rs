@@ -2,11 +2,12 @@
 
 use crate::config::Config;
 use crate::detector::Detector;
-use crate::entity::{Entity, Kind, NONE};
+use crate::entity::{Entity, Kind, NONE, Recent};
+use crate::quiet::{QUIET, Returning};
 use crate::sample::Sample;
 use crate::slot::Slots;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use suimon_base::attack::Direction;
 
@@ -14,8 +15,11 @@ pub(crate) fn side(direction: Direction) -> usize {
     usize::from(direction == Direction::Out)
 }
 
+/// An address that was busy is counted as a quiet one again after this time, in seconds.
+const QUIET_AFTER_S: f64 = 60.0;
+
 /// The covering /24 or /48.
-fn cover_of(a: IpAddr) -> IpNet {
+pub(crate) fn cover_of(a: IpAddr) -> IpNet {
     match a {
         IpAddr::V4(a) => IpNet::V4(Ipv4Net::new_assert(a, 24).trunc()),
         IpAddr::V6(a) => IpNet::V6(Ipv6Net::new_assert(a, 48).trunc()),
@@ -34,11 +38,9 @@ pub(crate) fn nearest_customers(config: &Config) -> Vec<u32> {
 }
 
 impl Detector {
+    #[inline]
     pub(crate) fn host(&self, direction: Direction, addr: IpAddr) -> Option<u32> {
-        match addr {
-            IpAddr::V4(a) => self.v4[side(direction)].get(&u32::from(a)).copied(),
-            IpAddr::V6(a) => self.v6[side(direction)].get(&u128::from(a)).copied(),
-        }
+        self.addresses[side(direction)].get(addr)
     }
 
     /// Rules and parents of an existing target under new settings.
@@ -119,30 +121,59 @@ impl Detector {
         Some(spare)
     }
 
-    /// The target and its parents for an address met for the first time.
-    pub(crate) fn meet(&mut self, direction: Direction, addr: IpAddr, net: u32) -> (u32, u32, u32) {
+    /// A number for an address met for the first time, as a quiet one; [`NONE`] where there is no room.
+    pub(crate) fn meet(&mut self, direction: Direction, addr: IpAddr, net: u32) -> u32 {
         let customer = self.customer(net, direction);
         let cover = self.cover(cover_of(addr), direction, customer);
         let limits = self.config.limits;
         let crowded = cover != NONE && self.entities[cover as usize].hosts >= limits.max_hosts_per_cover;
         if crowded || self.counters.hosts as usize >= limits.max_hosts {
-            return (NONE, cover, customer);
+            return NONE;
         }
-        let mut e = Entity::new(IpNet::from(addr), direction, Kind::Host, self.book.host(net), self.bucket);
-        (e.cover, e.customer) = (cover, customer);
-        let at = self.put(e);
-        match addr {
-            IpAddr::V4(a) => self.v4[side(direction)].insert(a.into(), at),
-            IpAddr::V6(a) => self.v6[side(direction)].insert(a.into(), at),
-        };
+        let Some(at) = self.quiets.put(addr, direction, cover, self.bucket) else { return NONE };
+        self.addresses[side(direction)].set(addr, at | QUIET);
         self.counters.hosts += 1;
         if cover != NONE {
             self.entities[cover as usize].hosts += 1;
         }
-        (at, cover, customer)
+        at | QUIET
     }
 
-    fn cover(&mut self, prefix: IpNet, direction: Direction, customer: u32) -> u32 {
+    /// Makes an entity of a quiet address. What the sums and the ring of it hold goes to `vector` where the records that
+    /// were kept do not say better.
+    pub(crate) fn promote(&mut self, at: u32, net: u32, vector: u8) -> u32 {
+        let addr = self.quiets.known_at(at).addr;
+        let direction = self.quiets.known_at(at).direction;
+        let e = Entity::new(IpNet::from(addr), direction, Kind::Host, self.book.host(net), self.bucket);
+        let to = self.put(e);
+        let moved = self.quiets.promote(at, to, self.bucket);
+        self.addresses[side(direction)].set(addr, to);
+        let customer = self.customer(net, direction);
+        let (bucket, scale) = (self.bucket, self.scale);
+        let e = &mut self.entities[to as usize];
+        (e.cover, e.customer, e.sampling, e.assumed) = (moved.cover, customer, moved.sampling, moved.assumed);
+        e.first = moved.known.first;
+        let weight = e.history_weight(bucket, &scale) as f32 * scale.per_second as f32;
+        let kept: Vec<Recent> = moved.known.kept().copied().collect();
+        let share = 1.0 / kept.len().max(1) as f32;
+        let mut shares: BTreeMap<u8, f32> = BTreeMap::new();
+        kept.iter().for_each(|r| *shares.entry(r.vector).or_default() += share);
+        if shares.is_empty() {
+            shares.insert(vector, 1.0);
+        }
+        // The ring is of the last second, and so most likely of what comes now.
+        shares.entry(vector).or_default();
+        for (v, share) in shares {
+            let usual = moved.usual.map(|x| x * share * weight);
+            e.slot(v, bucket).inherit(bucket, usual, (v == vector).then_some(&moved.ring));
+        }
+        for r in kept {
+            e.keep(r);
+        }
+        to
+    }
+
+    pub(crate) fn cover(&mut self, prefix: IpNet, direction: Direction, customer: u32) -> u32 {
         if let Some(at) = self.covers[side(direction)].get(&prefix) {
             return *at;
         }
@@ -161,7 +192,16 @@ impl Detector {
         at
     }
 
-    fn customer(&mut self, net: u32, direction: Direction) -> u32 {
+    /// The entity of the customer whose network `net` is; [`NONE`] where there is none.
+    #[inline]
+    pub(crate) fn customer(&mut self, net: u32, direction: Direction) -> u32 {
+        match self.customer_of[side(direction)].get(net as usize) {
+            Some(&NONE) | None => self.meet_customer(net, direction),
+            Some(at) => *at,
+        }
+    }
+
+    fn meet_customer(&mut self, net: u32, direction: Direction) -> u32 {
         let owner = self.customer_net.get(net as usize).copied().unwrap_or(NONE);
         let Some(network) = self.config.networks.get(owner as usize) else { return NONE };
         // A customer's single address is watched as an address.
@@ -169,12 +209,16 @@ impl Detector {
             return NONE;
         }
         let prefix = network.prefix;
-        if let Some(at) = self.customers[side(direction)].get(&prefix) {
-            return *at;
+        let known = self.customers[side(direction)].get(&prefix).copied();
+        let at = known.unwrap_or_else(|| {
+            let rules = self.book.customer(owner);
+            let at = self.put(Entity::new(prefix, direction, Kind::Customer, rules, self.bucket));
+            self.customers[side(direction)].insert(prefix, at);
+            at
+        });
+        if let Some(place) = self.customer_of[side(direction)].get_mut(net as usize) {
+            *place = at;
         }
-        let rules = self.book.customer(owner);
-        let at = self.put(Entity::new(prefix, direction, Kind::Customer, rules, self.bucket));
-        self.customers[side(direction)].insert(prefix, at);
         at
     }
 
@@ -189,15 +233,12 @@ impl Detector {
         u32::try_from(self.entities.len() - 1).unwrap_or(NONE)
     }
 
-    /// The entity of exactly this prefix.
+    /// The number of exactly this prefix.
     pub(crate) fn entity(&self, target: IpNet, direction: Direction) -> Option<u32> {
         let s = side(direction);
-        let host = match target {
-            IpNet::V4(n) if n.prefix_len() == 32 => self.v4[s].get(&u32::from(n.addr())),
-            IpNet::V6(n) if n.prefix_len() == 128 => self.v6[s].get(&u128::from(n.addr())),
-            _ => None,
-        };
-        host.or_else(|| self.customers[s].get(&target)).or_else(|| self.covers[s].get(&target)).copied()
+        let single = target.prefix_len() == target.max_prefix_len();
+        let host = single.then(|| self.host(direction, target.addr())).flatten();
+        host.or_else(|| self.customers[s].get(&target).copied()).or_else(|| self.covers[s].get(&target).copied())
     }
 
     /// Forgets addresses without traffic, a part of the table at each bucket.
@@ -206,44 +247,107 @@ impl Detector {
         // Under pressure ten seconds of silence are enough.
         let idle_ms = if pressed { self.config.idle_ms.min(10_000) } else { self.config.idle_ms };
         let idle = u32::try_from(idle_ms / self.config.bucket_ms).unwrap_or(u32::MAX).max(self.scale.window + 1);
-        let n = self.entities.len();
         // Once around in about ten seconds.
-        let part = n.div_ceil((self.scale.per_second * 10.0) as usize).max(64).min(n);
-        for _ in 0..part {
+        let rounds = (self.scale.per_second * 10.0) as usize;
+        for (addr, direction, cover) in self.quiets.sweep(self.bucket, idle, rounds) {
+            self.unlist(addr, direction, cover);
+        }
+        let n = self.entities.len();
+        for _ in 0..n.div_ceil(rounds).max(64).min(n) {
             self.sweep = if self.sweep + 1 >= n { 0 } else { self.sweep + 1 };
             let at = self.sweep;
             let e = &self.entities[at];
-            let quiet = e.live && !e.attacked && !e.hot && e.longs == 0 && self.bucket.saturating_sub(e.touched) > idle;
-            if quiet && (e.kind == Kind::Host || (e.kind == Kind::Cover && e.hosts == 0)) {
+            let calm = e.live && !e.attacked && !e.hot && e.longs == 0;
+            let idle = self.bucket.saturating_sub(e.touched) > idle;
+            if calm && idle && (e.kind == Kind::Host || (e.kind == Kind::Cover && e.hosts == 0)) {
                 self.forget(at);
+            } else if calm && e.kind == Kind::Host && e.sample == NONE && self.is_quiet(at) {
+                self.demote(at);
             }
         }
     }
 
+    /// Whether an address that was busy has been quiet for long and is quiet on average.
+    fn is_quiet(&self, at: usize) -> bool {
+        let e = &self.entities[at];
+        let buckets = (QUIET_AFTER_S * self.scale.per_second) as u32;
+        if self.bucket.saturating_sub(e.busy_at) <= buckets {
+            return false;
+        }
+        let usual = e.usual(self.scale.per_second);
+        self.nets.find(e.target.addr()).is_some_and(|net| self.book.ceiling(net).holds(usual))
+    }
+
+    /// Makes a quiet address of an entity; the opposite of [`Detector::promote`]. Its rates of single vectors and the
+    /// last second of counters are lost, which were small; its records are thinned out.
+    fn demote(&mut self, at: usize) {
+        let e = &self.entities[at];
+        let (addr, direction, cover) = (e.target.addr(), e.direction, e.cover);
+        let quiet = Returning {
+            addr,
+            direction,
+            cover,
+            first: e.first,
+            last: e.touched,
+            sampling: e.sampling,
+            assumed: e.assumed,
+            usual: e.usual(self.scale.per_second),
+            records: e.latest(self.bucket),
+        };
+        if let Some(place) = self.quiets.restore(quiet) {
+            self.drop_entity(at);
+            self.addresses[side(direction)].set(addr, place | QUIET);
+        }
+    }
+
+    /// An address that is no longer tracked.
+    fn unlist(&mut self, addr: IpAddr, direction: Direction, cover: u32) {
+        self.addresses[side(direction)].remove(addr);
+        self.counters.hosts -= 1;
+        self.counters.hosts_evicted += 1;
+        if let Some(c) = self.entities.get_mut(cover as usize) {
+            c.hosts = c.hosts.saturating_sub(1);
+        }
+    }
+
     fn forget(&mut self, at: usize) {
+        let e = &self.entities[at];
+        let (target, direction, kind, cover) = (e.target, e.direction, e.kind, e.cover);
+        self.drop_entity(at);
+        if kind == Kind::Cover {
+            self.covers[side(direction)].remove(&target);
+            self.counters.covers -= 1;
+        } else {
+            self.unlist(target.addr(), direction, cover);
+        }
+    }
+
+    fn drop_entity(&mut self, at: usize) {
         let e = &mut self.entities[at];
         e.live = false;
         e.slots = Slots::default();
         e.history = None;
-        let (sample, target, s, kind, cover) = (e.sample, e.target, side(e.direction), e.kind, e.cover);
-        e.sample = NONE;
+        let sample = std::mem::replace(&mut e.sample, NONE);
         if let Some(place) = self.samples.get_mut(sample as usize) {
             *place = None;
         }
-        if kind == Kind::Cover {
-            self.covers[s].remove(&target);
-            self.counters.covers -= 1;
-        } else {
-            match target.addr() {
-                IpAddr::V4(a) => self.v4[s].remove(&u32::from(a)),
-                IpAddr::V6(a) => self.v6[s].remove(&u128::from(a)),
-            };
-            self.counters.hosts -= 1;
-            self.counters.hosts_evicted += 1;
+        self.free.push(u32::try_from(at).unwrap_or(NONE));
+    }
+
+    /// Quiet addresses under new settings: those that a covering prefix had no room for may have one now.
+    pub(crate) fn adopt_quiet(&mut self) {
+        let orphans: Vec<(u32, IpAddr, Direction)> = {
+            let orphan = self.quiets.iter().filter(|(_, q, _)| q.cover == NONE);
+            orphan.map(|(at, _, k)| (at, k.addr, k.direction)).collect()
+        };
+        for (at, addr, direction) in orphans {
+            let Some(net) = self.nets.find(addr) else { continue };
+            let customer = self.customer(net, direction);
+            let cover = self.cover(cover_of(addr), direction, customer);
             if let Some(c) = self.entities.get_mut(cover as usize) {
-                c.hosts = c.hosts.saturating_sub(1);
+                c.hosts += 1;
+                self.quiets.get_mut(at).cover = cover;
             }
         }
-        self.free.push(u32::try_from(at).unwrap_or(NONE));
     }
 }

@@ -86,10 +86,48 @@ struct File {
 #[derive(Clone)]
 pub struct VectorTable {
     rows: Vec<VectorRow>,
-    /// Rows to ask by protocol and, for UDP, by whether the source port has rows of its own.
-    by_proto: Vec<Vec<u8>>,
-    udp_port: Vec<u8>,
-    port_rows: Vec<Vec<u8>>,
+    /// Tests to ask by protocol and, for UDP, by whether the source port has rows of its own.
+    by_proto: Vec<Vec<Test>>,
+    /// Whether a port may have rows: a table of all ports would not stay in the nearest cache.
+    may_name: [u64; 4],
+    /// Ports with rows, in order, and their tests.
+    ports: Vec<u16>,
+    port_rows: Vec<Vec<Test>>,
+}
+
+/// What is left to ask of a row once protocol and port fit, in one piece of memory.
+#[derive(Clone, Copy)]
+struct Test {
+    /// A flow's flags under the mask must be the value; flags that were not sent are 0, which no asked-for value is.
+    mask: u8,
+    value: u8,
+    fragment: Option<Fragment>,
+    /// Bounds of the mean length in octets, where the row has any.
+    lengths: Option<(u16, u16)>,
+    vector: u8,
+}
+
+impl Test {
+    fn of(r: &VectorRow) -> Self {
+        let bounded = r.min_len.is_some() || r.max_len.is_some();
+        Test {
+            mask: r.flags.map_or(0, |f| f.mask),
+            value: r.flags.map_or(0, |f| f.value),
+            fragment: r.fragment,
+            lengths: bounded.then(|| (r.min_len.unwrap_or(0), r.max_len.unwrap_or(u16::MAX))),
+            vector: r.vector as u8,
+        }
+    }
+
+    #[inline]
+    fn fits(&self, flow: &FlowRecord) -> bool {
+        flow.tcp_flags & self.mask == self.value
+            && self.fragment.is_none_or(|f| f == flow.fragment)
+            && self.lengths.is_none_or(|(min, max)| {
+                let mean = flow.bytes.checked_div(flow.packets).unwrap_or(0);
+                mean >= u64::from(min) && (max == u16::MAX || mean <= u64::from(max))
+            })
+    }
 }
 
 impl std::fmt::Debug for VectorTable {
@@ -128,20 +166,22 @@ impl VectorTable {
 
     fn compile(rows: Vec<VectorRow>) -> Self {
         let fits = |r: &VectorRow, proto: u8| r.proto.is_empty() || r.proto.contains(&proto);
-        let index = |keep: &dyn Fn(&VectorRow) -> bool| -> Vec<u8> {
-            rows.iter().enumerate().filter(|(_, r)| keep(r)).filter_map(|(i, _)| u8::try_from(i).ok()).collect()
+        let index = |keep: &dyn Fn(&VectorRow) -> bool| -> Vec<Test> {
+            rows.iter().filter(|r| keep(r)).map(Test::of).collect()
         };
         let by_proto = (0..=255u8).map(|p| index(&|r| fits(r, p) && (p != 17 || r.src_ports.is_empty()))).collect();
-        let mut udp_port = vec![0u8; 1 << 16];
-        let mut port_rows: Vec<Vec<u8>> = vec![Vec::new()];
         let mut ports: Vec<u16> = rows.iter().flat_map(|r| r.src_ports.iter().copied()).collect();
         ports.sort_unstable();
         ports.dedup();
-        for port in ports.into_iter().take(254) {
-            udp_port[usize::from(port)] = u8::try_from(port_rows.len()).unwrap_or(0);
-            port_rows.push(index(&|r| fits(r, 17) && (r.src_ports.is_empty() || r.src_ports.contains(&port))));
+        let port_rows = ports
+            .iter()
+            .map(|port| index(&|r| fits(r, 17) && (r.src_ports.is_empty() || r.src_ports.contains(port))))
+            .collect();
+        let mut may_name = [0; 4];
+        for (word, bit) in ports.iter().map(|p| sieve(*p)) {
+            may_name[word] |= 1 << bit;
         }
-        VectorTable { rows, by_proto, udp_port, port_rows }
+        VectorTable { rows, by_proto, may_name, ports, port_rows }
     }
 
     /// The rows, in order.
@@ -161,7 +201,17 @@ impl VectorTable {
 
     /// Whether some row looks at this UDP source port.
     pub(crate) fn names_port(&self, port: u16) -> bool {
-        self.udp_port[usize::from(port)] != 0
+        self.port(port).is_some()
+    }
+
+    /// The tests of a UDP source port that has rows of its own.
+    #[inline]
+    fn port(&self, port: u16) -> Option<&Vec<Test>> {
+        let (word, bit) = sieve(port);
+        if self.may_name[word] >> bit & 1 == 0 {
+            return None;
+        }
+        self.ports.binary_search(&port).ok().map(|at| &self.port_rows[at])
     }
 
     /// The vector of a flow.
@@ -171,28 +221,18 @@ impl VectorTable {
 
     pub(crate) fn index(&self, flow: &FlowRecord) -> u8 {
         let candidates = if flow.proto == 17 && flow.fragment != Fragment::Later {
-            match self.udp_port[usize::from(flow.src_port)] {
-                0 => &self.by_proto[17],
-                n => &self.port_rows[usize::from(n)],
-            }
+            self.port(flow.src_port).unwrap_or(&self.by_proto[17])
         } else {
             &self.by_proto[usize::from(flow.proto)]
         };
-        let mean = flow.bytes.checked_div(flow.packets).unwrap_or(0);
-        for &at in candidates {
-            let row = &self.rows[usize::from(at)];
-            // Flags that were not sent are 0, which fits no row that asks for flags.
-            let flags = |t: TcpFlags| flow.tcp_flags & t.mask == t.value;
-            if row.fragment.is_none_or(|f| f == flow.fragment)
-                && row.flags.is_none_or(flags)
-                && row.min_len.is_none_or(|l| mean >= u64::from(l))
-                && row.max_len.is_none_or(|l| mean <= u64::from(l))
-            {
-                return row.vector as u8;
-            }
-        }
-        OTHER
+        candidates.iter().find(|t| t.fits(flow)).map_or(OTHER, |t| t.vector)
     }
+}
+
+/// A bit of 256 for a port.
+fn sieve(port: u16) -> (usize, u32) {
+    let h = u32::from(port).wrapping_mul(0x9e37_79b1) >> 24;
+    ((h >> 6) as usize, h & 63)
 }
 
 #[cfg(test)]

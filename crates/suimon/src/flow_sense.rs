@@ -1,23 +1,21 @@
-//! The sense that watches flows: collector, detector and effect meter, joined by a bounded queue on one thread.
+//! The sense that watches flows: the collector's workers count into one detector and effect meter, and a thread of its
+//! own judges what they counted.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use suimon_base::event::Effect;
 use suimon_base::{Clock, FlowBatch, MeasureId, Pps, Timestamp};
-use suimon_collect::{BATCHES_QUEUED, CollectConfig, Collector, Running, Stats};
+use suimon_collect::{CollectConfig, Collector, Running, Stats};
 use suimon_detect::effect::{EffectMeter, Watch};
 use suimon_detect::{Counters, Detector};
 use suimon_spine::Observation;
 use suimon_spine::ports::{Sense, Watched};
 use tokio::sync::mpsc;
 
-/// How often the detector looks at its windows, milliseconds: half a bucket, so that an attack is told within a second.
-const TICK_MS: i64 = 100;
-/// How long flows gather before detection takes them.
-const GATHER: Duration = Duration::from_millis(5);
+/// How often the detector looks at its windows: half a bucket, so that an attack is told within a second.
+const TICK: Duration = Duration::from_millis(100);
 /// How often effects are read, milliseconds.
 const EFFECT_MS: i64 = 500;
 
@@ -61,73 +59,92 @@ impl Sense for FlowSense {
     fn start(self: Box<Self>, out: mpsc::Sender<Observation>) -> Result<(), String> {
         let collector = Collector::bind(self.collect).map_err(|e| e.to_string())?;
         let addresses = collector.addresses();
-        let (batches, inbox) = sync_channel(BATCHES_QUEUED);
-        let running = collector.start(self.clock.clone(), batches).map_err(|e| e.to_string())?;
-        *self.figures.collector.lock().unwrap_or_else(PoisonError::into_inner) = Some((running.stats(), addresses));
-        let looking = Looking {
+        let counting = Arc::new(Mutex::new(Counting {
             detector: self.detector,
             meter: EffectMeter::new(),
-            watched: self.watched,
             floors: BTreeMap::new(),
+        }));
+        let taker = counting.clone();
+        let sink = Arc::new(move |batch: &FlowBatch| lock(&taker).take(batch));
+        let running = collector.start(self.clock.clone(), sink).map_err(|e| e.to_string())?;
+        *lock(&self.figures.collector) = Some((running.stats(), addresses));
+        let looking = Looking {
+            counting,
+            watched: self.watched,
             figures: self.figures,
             out,
             clock: self.clock,
-            ticked: Timestamp::ZERO,
             metered: Timestamp::ZERO,
         };
         std::thread::Builder::new()
             .name("detect".to_owned())
-            .spawn(move || looking.run(&inbox, running))
+            .spawn(move || looking.run(running))
             .map_err(|e| format!("cannot start the detection thread: {e}"))?;
         Ok(())
     }
 
     fn watch(&self) -> Box<dyn Fn(Vec<Watched>) + Send + Sync> {
         let watched = self.watched.clone();
-        Box::new(move |new| *watched.lock().unwrap_or_else(PoisonError::into_inner) = Some(new))
+        Box::new(move |new| *lock(&watched) = Some(new))
     }
 }
 
-struct Looking {
+/// A panic of another thread under the lock has not half-counted more than one flow.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the collector's workers count into.
+struct Counting {
     detector: Detector,
     meter: EffectMeter,
-    watched: Arc<Mutex<Option<Vec<Watched>>>>,
     /// Measures that are watched, with the packet rate below which each is quiet.
     floors: BTreeMap<MeasureId, Pps>,
+}
+
+/// The thread that judges what was counted and tells the spine.
+struct Looking {
+    counting: Arc<Mutex<Counting>>,
+    watched: Arc<Mutex<Option<Vec<Watched>>>>,
     figures: Arc<FlowFigures>,
     out: mpsc::Sender<Observation>,
     clock: Arc<dyn Clock>,
-    ticked: Timestamp,
     metered: Timestamp,
 }
 
 impl Looking {
-    fn run(mut self, inbox: &Receiver<FlowBatch>, running: Running) {
-        'running: loop {
-            // Taking what has gathered costs far less than being woken for each batch.
-            std::thread::sleep(GATHER);
-            loop {
-                match inbox.try_recv() {
-                    Ok(batch) => self.take(&batch),
-                    Err(TryRecvError::Empty) => break,
-                    Err(TryRecvError::Disconnected) => break 'running,
-                }
-                if self.clock.now().ms_since(self.ticked) >= TICK_MS {
-                    break;
-                }
-            }
-            let now = self.clock.now();
-            if now.ms_since(self.ticked) >= TICK_MS {
-                self.ticked = now;
-                if !self.tick(now) {
-                    break;
-                }
-                self.figures.kernel_drops.store(running.kernel_drops(), Ordering::Relaxed);
-            }
+    fn run(mut self, running: Running) {
+        while self.tick() {
+            self.figures.kernel_drops.store(running.kernel_drops(), Ordering::Relaxed);
+            std::thread::sleep(TICK);
         }
         running.stop();
     }
 
+    /// Whether anybody still listens. Nothing is told under the lock: a listener who takes his time must not hold up
+    /// counting.
+    fn tick(&mut self) -> bool {
+        let now = self.clock.now();
+        let mut told = Vec::new();
+        {
+            let mut counting = lock(&self.counting);
+            if let Some(watched) = lock(&self.watched).take() {
+                counting.watch(watched);
+            }
+            told.extend(counting.detector.tick(now).into_iter().map(|c| Observation::Attack(Box::new(c))));
+            if now.ms_since(self.metered) >= EFFECT_MS {
+                self.metered = now;
+                let floors = counting.floors.clone();
+                let effects = floors.into_iter().filter_map(|(id, floor)| Some((id, counting.effect(id, floor, now)?)));
+                told.extend(effects.map(|(id, effect)| Observation::Effect(id, effect)));
+            }
+            *lock(&self.figures.detector) = counting.detector.counters();
+        }
+        told.into_iter().all(|o| self.out.blocking_send(o).is_ok()) && !self.out.is_closed()
+    }
+}
+
+impl Counting {
     fn take(&mut self, batch: &FlowBatch) {
         self.detector.batch(batch);
         if !self.floors.is_empty() {
@@ -137,29 +154,10 @@ impl Looking {
         }
     }
 
-    /// Whether anybody still listens.
-    fn tick(&mut self, now: Timestamp) -> bool {
-        if let Some(watched) = self.watched.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            self.floors = watched.iter().map(|w| (w.id, Pps(w.quiet_floor_pps.max(1.0) as u64))).collect();
-            let watches = watched.into_iter().map(|w| Watch { id: w.id.0, target: w.targets, attack: w.attack });
-            self.meter.set(watches.collect());
-        }
-        for change in self.detector.tick(now) {
-            if self.out.blocking_send(Observation::Attack(Box::new(change))).is_err() {
-                return false;
-            }
-        }
-        if now.ms_since(self.metered) >= EFFECT_MS {
-            self.metered = now;
-            for (id, floor) in self.floors.clone() {
-                let Some(effect) = self.effect(id, floor, now) else { continue };
-                if self.out.blocking_send(Observation::Effect(id, effect)).is_err() {
-                    return false;
-                }
-            }
-        }
-        *self.figures.detector.lock().unwrap_or_else(PoisonError::into_inner) = self.detector.counters();
-        !self.out.is_closed()
+    fn watch(&mut self, watched: Vec<Watched>) {
+        self.floors = watched.iter().map(|w| (w.id, Pps(w.quiet_floor_pps.max(1.0) as u64))).collect();
+        let watches = watched.into_iter().map(|w| Watch { id: w.id.0, target: w.targets, attack: w.attack });
+        self.meter.set(watches.collect());
     }
 
     fn effect(&mut self, id: MeasureId, floor: Pps, now: Timestamp) -> Option<Effect> {

@@ -68,6 +68,7 @@ impl Collector for Figures {
         self.collector(&mut e, flows)?;
         let d = *flows.detector.lock().unwrap_or_else(PoisonError::into_inner);
         gauge(&mut e, "suimon_detect_hosts", "Addresses tracked now", d.hosts as f64)?;
+        gauge(&mut e, "suimon_detect_hosts_quiet", "Of these, far below every limit", d.hosts_quiet as f64)?;
         gauge(&mut e, "suimon_detect_covers", "Covering prefixes tracked now", d.covers as f64)?;
         let growing = [
             ("flows", "Flow records seen by detection", d.flows),
@@ -77,7 +78,6 @@ impl Collector for Figures {
             ("covers_refused", "Records of covering prefixes beyond the bound", d.covers_refused),
             ("long_flows", "Records longer than a window", d.long_flows),
             ("long_refused", "Long flows beyond the bound", d.long_refused),
-            ("vectors_refused", "Records of vectors beyond the bound of one target", d.vectors_refused),
             ("samples_refused", "Targets without a sample because of the bound", d.samples_refused),
             ("attacks_refused", "Attacks not reported because of the bound", d.attacks_refused),
         ];
@@ -106,7 +106,6 @@ impl Figures {
             ("unreadable", "Datagrams whose header cannot be read", &stats.unreadable),
             ("handed_over", "Datagrams handed to the home worker of their exporter", &stats.handed_over),
             ("handover_lost", "Datagrams lost on the way to the home worker", &stats.handover_lost),
-            ("detection_behind", "Times a worker waited for detection", &stats.detection_behind),
         ];
         for (name, help, value) in totals {
             counter(e, &format!("suimon_collect_{name}"), help, value.load(Ordering::Relaxed))?;
