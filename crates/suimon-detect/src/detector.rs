@@ -9,7 +9,7 @@ use crate::quiet::{BUSY_FLOWS, QUIET, Quiets, REMEMBER_S};
 use crate::rules::Book;
 use crate::sample::{BUSY, Sample, Seen, hash, mix};
 use crate::slot::{FIXED, Scale, Standing};
-use crate::targets::{cover_of, nearest_customers};
+use crate::targets::{UNMET, cover_of, nearest_customers};
 use crate::vectors::VectorTable;
 use crate::wheel::{Long, Wheel};
 use foldhash::fast::FixedState;
@@ -69,7 +69,7 @@ pub struct Detector {
     pub(crate) nets: Nets,
     /// For each network the nearest one at or above it with a customer.
     pub(crate) customer_net: Vec<u32>,
-    /// For each network the entity of its customer, by direction; [`NONE`] until it is met.
+    /// For each network the entity of its customer, by direction; [`UNMET`] until it is looked for.
     pub(crate) customer_of: [Vec<u32>; 2],
     pub(crate) quiets: Quiets,
     pub(crate) entities: Vec<Entity>,
@@ -205,7 +205,7 @@ impl Detector {
         self.nets = Nets::new(&prefixes);
         self.customer_net = nearest_customers(&config);
         self.scale = scale(&config);
-        self.customer_of = [0, 1].map(|_| vec![NONE; config.networks.len()]);
+        self.customer_of = [0, 1].map(|_| vec![UNMET; config.networks.len()]);
         self.config = config;
         for at in 0..self.entities.len() {
             self.reassign(at);
@@ -360,11 +360,16 @@ impl Detector {
         }
         let second = bucket / self.scale.second;
         if before / self.scale.second / REMEMBER_S != second / REMEMBER_S {
-            let recent = Recent::new(bucket, &self.seen(0, flow, item, peer(direction, flow)));
-            let aged = (self.config.baseline_ms / self.config.bucket_ms).saturating_mul(2);
-            self.quiets.remember(at, second, recent, u32::try_from(aged).unwrap_or(u32::MAX));
+            self.remember_quiet(at, second, direction, flow, item);
         }
         (NONE, cover)
+    }
+
+    #[inline(never)]
+    fn remember_quiet(&mut self, at: u32, second: u32, direction: Direction, flow: &FlowRecord, item: &Item) {
+        let recent = Recent::new(self.bucket, &self.seen(0, flow, item, peer(direction, flow)));
+        let aged = (self.config.baseline_ms / self.config.bucket_ms).saturating_mul(2);
+        self.quiets.remember(at, second, recent, u32::try_from(aged).unwrap_or(u32::MAX));
     }
 
     /// Counts for one target.
@@ -408,13 +413,15 @@ impl Detector {
                 self.hot.push(at);
             }
         }
-        let wants_sample = e.sample == NONE && (close || (e.kind == Kind::Host && e.busy >= BUSY));
-        let history = e.remembers(bucket, &self.scale);
+        let host = e.kind == Kind::Host;
+        let wants_sample = e.sample == NONE && (close || (host && e.busy >= BUSY));
+        let history = host && e.remembers(bucket, &self.scale);
         if wants_sample || e.sample != NONE || history {
             self.remember(at, exporter, flow, item, wants_sample, history);
         }
     }
 
+    #[inline(never)]
     fn remember(
         &mut self,
         at: u32,

@@ -186,7 +186,7 @@ impl Entity {
     /// Whether a record of this bucket goes into the history: the first ones, then one a second.
     pub(crate) fn remembers(&self, bucket: u32, scale: &Scale) -> bool {
         let due = self.remembered < HISTORY as u32 || bucket - self.remembered_at >= scale.second;
-        due && self.kind == Kind::Host && !self.attacked
+        due && !self.attacked && self.kind == Kind::Host
     }
 
     /// Puts a record into the history.

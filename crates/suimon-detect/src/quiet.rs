@@ -302,3 +302,6 @@ impl Known {
         self.records.iter().filter(|r| r.bucket != 0)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -118,7 +118,7 @@ impl Rules {
 pub(crate) struct Book {
     pub rules: Vec<Rules>,
     /// By network: up to where its addresses are counted as quiet ones.
-    ceilings: Vec<Ceiling>,
+    pub ceilings: Vec<Ceiling>,
     per_net: Vec<(u32, u32)>,
     nets: Vec<(IpNet, Thresholds)>,
     default: Thresholds,

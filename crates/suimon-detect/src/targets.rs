@@ -18,6 +18,9 @@ pub(crate) fn side(direction: Direction) -> usize {
 /// An address that was busy is counted as a quiet one again after this time, in seconds.
 const QUIET_AFTER_S: f64 = 60.0;
 
+/// In the tables of customers' entities: not looked for yet.
+pub(crate) const UNMET: u32 = NONE - 1;
+
 /// The covering /24 or /48.
 pub(crate) fn cover_of(a: IpAddr) -> IpNet {
     match a {
@@ -122,6 +125,7 @@ impl Detector {
     }
 
     /// A number for an address met for the first time, as a quiet one; [`NONE`] where there is no room.
+    #[inline(never)]
     pub(crate) fn meet(&mut self, direction: Direction, addr: IpAddr, net: u32) -> u32 {
         let customer = self.customer(net, direction);
         let cover = self.cover(cover_of(addr), direction, customer);
@@ -141,6 +145,7 @@ impl Detector {
 
     /// Makes an entity of a quiet address. What the sums and the ring of it hold goes to `vector` where the records that
     /// were kept do not say better.
+    #[cold]
     pub(crate) fn promote(&mut self, at: u32, net: u32, vector: u8) -> u32 {
         let addr = self.quiets.known_at(at).addr;
         let direction = self.quiets.known_at(at).direction;
@@ -196,25 +201,25 @@ impl Detector {
     #[inline]
     pub(crate) fn customer(&mut self, net: u32, direction: Direction) -> u32 {
         match self.customer_of[side(direction)].get(net as usize) {
-            Some(&NONE) | None => self.meet_customer(net, direction),
+            Some(&UNMET) | None => self.meet_customer(net, direction),
             Some(at) => *at,
         }
     }
 
+    #[cold]
     fn meet_customer(&mut self, net: u32, direction: Direction) -> u32 {
         let owner = self.customer_net.get(net as usize).copied().unwrap_or(NONE);
-        let Some(network) = self.config.networks.get(owner as usize) else { return NONE };
+        let network = self.config.networks.get(owner as usize);
         // A customer's single address is watched as an address.
-        if network.prefix.prefix_len() == network.prefix.max_prefix_len() {
-            return NONE;
-        }
-        let prefix = network.prefix;
-        let known = self.customers[side(direction)].get(&prefix).copied();
-        let at = known.unwrap_or_else(|| {
-            let rules = self.book.customer(owner);
-            let at = self.put(Entity::new(prefix, direction, Kind::Customer, rules, self.bucket));
-            self.customers[side(direction)].insert(prefix, at);
-            at
+        let prefix = network.map(|n| n.prefix).filter(|p| p.prefix_len() < p.max_prefix_len());
+        let at = prefix.map_or(NONE, |prefix| {
+            let known = self.customers[side(direction)].get(&prefix).copied();
+            known.unwrap_or_else(|| {
+                let rules = self.book.customer(owner);
+                let at = self.put(Entity::new(prefix, direction, Kind::Customer, rules, self.bucket));
+                self.customers[side(direction)].insert(prefix, at);
+                at
+            })
         });
         if let Some(place) = self.customer_of[side(direction)].get_mut(net as usize) {
             *place = at;
