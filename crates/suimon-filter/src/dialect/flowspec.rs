@@ -87,6 +87,12 @@ pub fn write(rules: &RuleSet, options: &Options) -> Result<Written, CompileError
     }
     out.least = least;
     warnings.dedup();
+    warnings.push(
+        "first read back what is announced (`gobgp global rib -a ipv4-flowspec` and `-a ipv6-flowspec`; BIRD `show route`; FRR \
+         `show bgp ipv4 flowspec detail` and `show bgp ipv6 flowspec detail`) and keep it: a rule with the same components \
+         replaces the one that is there. Announce the new version, then withdraw what only the old one has"
+            .to_owned(),
+    );
     out.warnings = warnings;
     if out.lines == 0 { Err(CompileError::Nothing) } else { Ok(out) }
 }

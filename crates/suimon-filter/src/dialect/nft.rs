@@ -2,10 +2,15 @@
 //!
 //! The chain hooks into prerouting before defragmentation and connection tracking (priority -400), so that fragments are
 //! seen as they arrive and dropped packets cost no tracking entry. A rule takes sets, so equal rules are joined.
+//!
+//! The kernel reads `th` and `tcp` of a non-first fragment too, from octets that are no ports (seen with Linux 6.18: of
+//! IPv4 from the payload, of IPv6 from the IPv6 header). So a rule with ports or flags must not be asked for them: IPv4
+//! rules say so themselves; for IPv6, where no single rule can (a packet without fragment header has no offset), a line
+//! lets those fragments go before the first such rule.
 
 use super::names::{FLAGS, nft_proto};
 use super::{Dialect, Written};
-use crate::boxes::{DPORT, DST, FLAGS as FLAG_FIELD, FRAG, HeaderBox, LEN, PROTO, SPORT, SRC, all, flag_test};
+use crate::boxes::{DPORT, DST, FLAGS as FLAG_FIELD, FRAG, HeaderBox, LEN, PROTO, SPORT, SRC, all, flag_test, overlap};
 use crate::compile::{CompileError, Options, parts};
 use crate::range::{Family, RangeSet};
 use std::collections::BTreeMap;
@@ -14,18 +19,26 @@ use suimon_base::{Action, RuleSet};
 
 /// Just before defragmentation (-400).
 const PRIORITY: i32 = -450;
+/// Lets non-first fragments of IPv6 go.
+const GUARD: &str = "frag frag-off != 0 accept";
 
 pub fn write(rules: &RuleSet, options: &Options) -> Result<Written, CompileError> {
     let name = options.full_name().to_ascii_lowercase().replace('-', "_");
     let mut sets = Sets::default();
     let mut body: Vec<String> = Vec::new();
+    let mut upper: Vec<String> = Vec::new();
     let mut limits: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    let mut early: Vec<String> = Vec::new();
+    let mut guarded = false;
     for family in Family::BOTH {
         let p = parts(rules, family, Dialect::Nftables)?;
         let mut discards = p.discards;
         join(&mut discards);
+        let ports = |b: &HeaderBox| family == Family::V6 && has_upper(b, family);
+        guarded |= discards.iter().any(|d| ports(&d.1)) || p.limits.iter().any(|l| l.1.iter().any(ports));
         for (i, b) in &discards {
-            body.push(format!("{} drop", statement(b, family, *i, &mut sets)?));
+            let list = if ports(b) { &mut upper } else { &mut body };
+            list.push(format!("{} drop", statement(b, family, *i, &mut sets)?));
         }
         for (i, pieces) in &p.limits {
             let rate = match rules.rules[*i].action {
@@ -41,6 +54,13 @@ pub fn write(rules: &RuleSet, options: &Options) -> Result<Written, CompileError
                     return refuse(*i, "exceptions leave several protocols under one rate; name one protocol");
                 }
                 let text = format!("{} limit rate over {rate} drop", statement(b, family, *i, &mut sets)?);
+                // A limit of IPv6 that takes fragments stands before the line that lets them go.
+                if guarded && family == Family::V6 && !ports(b) {
+                    if discards.iter().any(|(_, d)| ports(d) && overlap(d, b)) {
+                        return refuse(*i, "a limit of IPv6 fragments cannot stand before the ports discarded out of it");
+                    }
+                    early.push(text.clone());
+                }
                 limits.entry(*i).or_default().push(text);
             }
         }
@@ -48,10 +68,48 @@ pub fn write(rules: &RuleSet, options: &Options) -> Result<Written, CompileError
     if let Some((i, _)) = limits.iter().find(|(_, l)| l.len() > 1) {
         return refuse(*i, "it needs several rules, each with a rate of its own; limit one family without exceptions");
     }
-    body.extend(limits.into_values().flatten());
+    body.extend(early.iter().cloned());
+    if guarded {
+        body.push(GUARD.into());
+    }
+    body.extend(upper);
+    body.extend(limits.into_values().flatten().filter(|l| !early.contains(l)));
     if body.is_empty() {
         return Err(CompileError::Nothing);
     }
+    Ok(table(&name, &sets, &body, options))
+}
+
+/// Lines of profile `compact`, each with its family, whether it drops, and the index of its rule.
+pub fn compact<'a>(
+    lines: impl Iterator<Item = (Family, bool, usize, &'a HeaderBox)>,
+    options: &Options,
+) -> Result<Written, CompileError> {
+    let name = options.full_name().to_ascii_lowercase().replace('-', "_");
+    let mut sets = Sets::default();
+    let mut body: Vec<String> = Vec::new();
+    // What fragments of IPv6 meet, in the order of the lines, where a line with ports or flags makes the guard needed.
+    let mut fragments: Vec<String> = Vec::new();
+    let mut guarded = false;
+    for (family, drops, rule, fields) in lines {
+        let verdict = if drops { "drop" } else { "accept" };
+        let text = format!("{} {verdict}", statement(fields, family, rule, &mut sets)?);
+        if family == Family::V6 && has_upper(fields, family) {
+            guarded = true;
+        } else if family == Family::V6 {
+            let restricted = if fields[FRAG].is(1, 1) { text.clone() } else { format!("frag frag-off != 0 {text}") };
+            fragments.push(restricted);
+        }
+        body.push(text);
+    }
+    if guarded {
+        fragments.push(GUARD.into());
+        body.splice(0..0, fragments);
+    }
+    Ok(table(&name, &sets, &body, options))
+}
+
+fn table(name: &str, sets: &Sets, body: &[String], options: &Options) -> Written {
     let mut text = String::new();
     for r in options.remarks() {
         let _ = writeln!(text, "# {r}");
@@ -62,17 +120,16 @@ pub fn write(rules: &RuleSet, options: &Options) -> Result<Written, CompileError
     sets.write(&mut text);
     let _ = writeln!(text, "\tchain prerouting {{");
     let _ = writeln!(text, "\t\ttype filter hook prerouting priority {PRIORITY}; policy accept;");
-    for line in &body {
+    for line in body {
         let _ = writeln!(text, "\t\t{line}");
     }
     text.push_str("\t}\n}\n");
-    Ok(Written {
-        text,
-        undo: format!("delete table inet {name}\n"),
-        lines: body.len(),
-        least: false,
-        warnings: Vec::new(),
-    })
+    let warnings = vec![format!(
+        "first read back what is there with `nft list ruleset` and keep it; load with `nft -f FILE`, all or nothing. The table \
+         stands beside others and replaces nothing: to replace an earlier version, put `delete table inet` with its name \
+         before `create table inet {name}` in the same file"
+    )];
+    Written { text, undo: format!("delete table inet {name}\n"), lines: body.len(), least: false, warnings }
 }
 
 fn refuse<T>(rule: usize, reason: &str) -> Result<T, CompileError> {
@@ -153,6 +210,12 @@ fn values(set: &RangeSet, word: impl Fn(u128) -> String) -> String {
     }
 }
 
+/// Whether a rule for it looks behind the IP header.
+fn has_upper(b: &HeaderBox, family: Family) -> bool {
+    let whole = all(family);
+    [SPORT, DPORT, FLAG_FIELD].iter().any(|&f| b[f] != whole[f])
+}
+
 fn statement(b: &HeaderBox, family: Family, rule: usize, sets: &mut Sets) -> Result<String, CompileError> {
     let whole = all(family);
     let ip = if family == Family::V4 { "ip" } else { "ip6" };
@@ -165,7 +228,7 @@ fn statement(b: &HeaderBox, family: Family, rule: usize, sets: &mut Sets) -> Res
             out.push(format!("{ip} {word} {}", sets.reference(family, &b[field])));
         }
     }
-    let upper = [SPORT, DPORT, FLAG_FIELD].iter().any(|&f| b[f] != whole[f]);
+    let upper = has_upper(b, family);
     if b[PROTO] != whole[PROTO] {
         out.push(format!("meta l4proto {}", values(&b[PROTO], |p| nft_proto(p as u8))));
     }
@@ -173,6 +236,8 @@ fn statement(b: &HeaderBox, family: Family, rule: usize, sets: &mut Sets) -> Res
         out.push(if family == Family::V4 { "ip frag-off & 0x1fff != 0" } else { "frag frag-off != 0" }.into());
     } else if b[FRAG].is(0, 0) && !upper {
         return refuse(rule, "only whole packets and first fragments, without a port or flag, cannot be said");
+    } else if upper && family == Family::V4 {
+        out.push("ip frag-off & 0x1fff == 0".into());
     }
     for (field, word) in [(SPORT, "sport"), (DPORT, "dport")] {
         if b[field] != whole[field] {

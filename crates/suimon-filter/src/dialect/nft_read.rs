@@ -70,6 +70,8 @@ struct Draft {
     m: Match,
     protos: Option<RangeSet>,
     limit: Option<Action>,
+    /// Non-first fragments are excluded; ports and flags exclude them in the neutral model anyhow.
+    not_later: bool,
 }
 
 pub fn parse(text: &str) -> Result<Listing, ParseError> {
@@ -299,7 +301,15 @@ impl<'a> Reader<'a> {
     }
 
     fn finish(&mut self, first: Token<'a>, d: Draft, action: Action) -> Result<(), ParseError> {
-        let Draft { family, mut m, protos, .. } = d;
+        let Draft { family, mut m, protos, not_later, .. } = d;
+        let upper = !m.src_ports.is_empty() || !m.dst_ports.is_empty() || m.tcp_flags.is_some();
+        if not_later && !upper {
+            return self.fail(
+                first,
+                "a rule for only whole packets and first fragments, without a port or flag, is not supported",
+                "a port or flag in the rule, or no test of the fragment offset",
+            );
+        }
         if let Some(f) = family
             && m.src.is_empty()
             && m.dst.is_empty()
@@ -406,10 +416,15 @@ impl<'a> Reader<'a> {
             ("protocol", Family::V4) => self.protocols(d)?,
             ("length", Family::V4) => d.m.lengths = self.numbers(None)?,
             ("frag-off", Family::V4) => {
-                for word in ["&", "0x1fff", "!=", "0"] {
-                    self.need(word)?;
+                self.need("&")?;
+                self.need("0x1fff")?;
+                let op = self.next();
+                match op.text {
+                    "!=" => d.m.fragment = Some(FragmentMatch::Later),
+                    "==" => d.not_later = true,
+                    _ => return self.unknown(op, "!= or =="),
                 }
-                d.m.fragment = Some(FragmentMatch::Later);
+                self.need("0")?;
             }
             _ => return self.unknown(field, "saddr, daddr, protocol, length or frag-off & 0x1fff != 0"),
         }

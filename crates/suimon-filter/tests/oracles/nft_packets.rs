@@ -7,7 +7,7 @@ use crate::random::{Requests, packets, seed, verdict};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use suimon_base::flow::Fragment;
-use suimon_base::{Action, Match, PacketHeader, Rule, RuleSet};
+use suimon_base::{Action, Match, PacketHeader, PortRange, Rule, RuleSet};
 use suimon_filter::compile::{Options, compile};
 use suimon_filter::dialect::Dialect;
 
@@ -90,8 +90,17 @@ fn drive(test: &str, cases: &[(String, Vec<String>)]) -> Option<Vec<(Vec<u64>, V
     Some(results.iter().map(|r| (numbers(&r["arrived"]), numbers(&r["left"]))).collect())
 }
 
+/// Octets where ports and flags would stand if a later fragment had them, such as the rules look for. The kernel reads
+/// them there: of IPv4 behind the header, of IPv6 from the header itself (the destination port in the flow label).
+fn bait(rules: &RuleSet, p: &PacketHeader) -> (u16, u16, u8) {
+    let m = rules.rules.iter().map(|r| &r.matches).find(|m| m.proto == Some(p.proto) && m.fragment.is_none());
+    let port = |list: Option<&Vec<PortRange>>| list.and_then(|l| l.first()).map_or(0, |r| r.lo);
+    let flags = m.and_then(|m| m.tcp_flags).map_or(0, |t| t.value);
+    (port(m.map(|m| &m.src_ports)), port(m.map(|m| &m.dst_ports)), flags)
+}
+
 /// An Ethernet frame with the packet; `index` goes into the source address.
-fn frame(p: &PacketHeader, index: usize) -> String {
+fn frame(p: &PacketHeader, bait: (u16, u16, u8), index: usize) -> String {
     let mut out = vec![0x02, 0, 0, 0, 0xff, 0xfe, 0x02, 0, 0, 0, (index >> 8) as u8, index as u8];
     let start = 14;
     match (p.src, p.dst) {
@@ -114,7 +123,8 @@ fn frame(p: &PacketHeader, index: usize) -> String {
             out.splice(start + 10..start + 12, (!(folded as u16)).to_be_bytes());
         }
         (std::net::IpAddr::V6(s), std::net::IpAddr::V6(d)) => {
-            out.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
+            out.extend([0x86, 0xdd, 0x60, 0]);
+            out.extend(bait.1.to_be_bytes());
             out.extend((p.ip_len - 40).to_be_bytes());
             let whole = p.fragment == Fragment::Whole;
             out.extend([if whole { p.proto } else { 44 }, p.ttl]);
@@ -129,6 +139,11 @@ fn frame(p: &PacketHeader, index: usize) -> String {
             }
         }
         _ => panic!("a packet has one family"),
+    }
+    if p.fragment == Fragment::Later {
+        out.extend(bait.0.to_be_bytes());
+        out.extend(bait.1.to_be_bytes());
+        out.extend([0, 0, 0, 1, 0, 0, 0, 0, 0x50, bait.2, 0x10, 0]);
     }
     if let Some((s, d)) = p.ports {
         out.extend(s.to_be_bytes());
@@ -151,7 +166,7 @@ fn kernel_agrees(test: &str, requests: usize) {
         let set = source.next();
         let Ok(compiled) = compile(&set, Dialect::Nftables, &Options::default()) else { continue };
         let list = packets(&set, seed ^ cases.len() as u64, 60);
-        cases.push((compiled.text, list.iter().enumerate().map(|(i, p)| frame(p, i)).collect::<Vec<_>>()));
+        cases.push((compiled.text, list.iter().enumerate().map(|(i, p)| frame(p, bait(&set, p), i)).collect::<Vec<_>>()));
         asked.push((set, list));
     }
     let Some(results) = drive(test, &cases) else { return };
@@ -196,7 +211,7 @@ fn the_kernel_holds_the_rates() {
         tos: 0,
         ttl: 60,
     };
-    let frames: Vec<String> = (0..400).map(|i| frame(&base, i)).collect();
+    let frames: Vec<String> = (0..400).map(|i| frame(&base, (0, 0, 0), i)).collect();
     let cases: Vec<(String, Vec<String>)> = [Action::LimitPps(20), Action::LimitBps(160_000)]
         .map(|action| {
             let matches = Match { dst: vec!["192.0.2.1/32".parse().unwrap()], proto: Some(17), ..Match::default() };
