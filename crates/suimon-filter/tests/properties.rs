@@ -190,7 +190,10 @@ proptest! {
         "ip", "access-list", "extended", "A", "deny", "permit", "tcp", "udp", "any", "host", "192.0.2.1", "0.0.0.255", "eq", "range",
         "53", "table", "inet", "{", "}", "chain", "set", "type", "filter", "hook", "daddr", "th", "dport", "drop", ";", "\n", "limit",
         "rate", "over", "match", "destination", "192.0.2.0/24", "protocol", "=17", "then", "discard", "~", "/UDP", "ポート", "送信元",
-        "::1", "from", "to", "fragments", "match-all", "+syn", "flags", "&", "(", ")", "==", "syn", "elements", "=", "65536", "256.1.1.1",
+        "class-map", "match-any", "match", "access-group", "name", "policy-map", "class", "police", "cir", "bps", "acl", "advance",
+        "rule", "5", "0", "source-port", "traffic", "classifier", "operator", "or", "if-match", "behavior", "car", "policy", "route",
+        "community", "65535:666", "packet-length", "commit", "type", "qos", "ipv4", "ipv6", "\nclass-map match-any A\n",
+        "\npolicy-map A\n class A\n  police rate 9 bps\n", "::1", "from", "to", "fragments", "match-all", "+syn", "flags", "&", "(", ")", "==", "syn", "elements", "=", "65536", "256.1.1.1",
     ]), 0..60)) {
         let joined = words.join(" ");
         for t in [text.as_str(), joined.as_str()] {

@@ -91,10 +91,14 @@ fn refused(rule: &Rule) -> Option<&'static str> {
         return Some("a route knows no ports; a black hole would drop every packet to the destination. Flowspec can");
     }
     if m.proto.is_some() || m.tcp_flags.is_some() {
-        return Some("a route knows no protocol; a black hole would drop every packet to the destination. Flowspec can");
+        return Some(
+            "a route knows no protocol; a black hole would drop every packet to the destination. Flowspec can",
+        );
     }
     if m.fragment.is_some() || !m.lengths.is_empty() {
-        return Some("a route knows neither fragments nor lengths; a black hole would drop every packet to the destination");
+        return Some(
+            "a route knows neither fragments nor lengths; a black hole would drop every packet to the destination",
+        );
     }
     if !m.src.is_empty() {
         return Some("a route knows no sources; a black hole would drop every packet to the destination. Flowspec can");
@@ -134,7 +138,8 @@ pub fn parse(text: &str) -> Result<Listing, ParseError> {
             count += 1;
         }
         if !black {
-            let message = if count == 0 { "the line ends here" } else { "without BLACKHOLE the route attracts traffic" };
+            let message =
+                if count == 0 { "the line ends here" } else { "without BLACKHOLE the route attracts traffic" };
             return Err(w.error(word, message, BLACKHOLE));
         }
         out.rules.rules.push(Rule { matches: Match { dst: vec![net], ..Match::default() }, action: Action::Discard });
@@ -151,7 +156,6 @@ pub fn parse(text: &str) -> Result<Listing, ParseError> {
 }
 
 fn community(word: &str) -> bool {
-    word.split_once(':').is_some_and(|(a, b)| {
-        super::names::decimal::<u16>(a).is_some() && super::names::decimal::<u16>(b).is_some()
-    })
+    word.split_once(':')
+        .is_some_and(|(a, b)| super::names::decimal::<u16>(a).is_some() && super::names::decimal::<u16>(b).is_some())
 }

@@ -3,8 +3,8 @@
 //! In a traffic policy an ACL rule that denies drops the packet whatever the behavior says, so the ACL of a class only
 //! permits; that is exact, because a VRP rule with ports takes no non-first fragments.
 
-use super::acl::plan::{Limit, plan, rate, refuse};
 use super::acl::names_of::{Names, names};
+use super::acl::plan::{Limit, plan, rate, refuse};
 use super::{Dialect, Written};
 use crate::boxes;
 use crate::compile::{CompileError, Options};
@@ -32,8 +32,10 @@ const BPS: (u64, u64) = (8 * KBIT, 4_294_967_295 * KBIT);
 const PPS: (u64, u64) = (1, 4_294_967_295);
 
 /// Protocol words that are written, by family; everything else is a number.
-pub const PROTOS: [&[(&str, u8)]; 2] =
-    [&[("gre", 47), ("icmp", 1), ("igmp", 2), ("ospf", 89), ("tcp", 6), ("udp", 17)], &[("icmpv6", 58), ("tcp", 6), ("udp", 17)]];
+pub const PROTOS: [&[(&str, u8)]; 2] = [
+    &[("gre", 47), ("icmp", 1), ("igmp", 2), ("ospf", 89), ("tcp", 6), ("udp", 17)],
+    &[("icmpv6", 58), ("tcp", 6), ("udp", 17)],
+];
 
 fn head(family: Family) -> &'static str {
     if family == Family::V4 { "acl name" } else { "acl ipv6 name" }
@@ -89,11 +91,15 @@ fn refused(rule: &Rule) -> Option<&'static str> {
         return Some("an ACL rule cannot test the packet length; nftables and Flowspec can");
     }
     if m.tcp_flags.is_some() {
-        return Some("what several flags of tcp-flag mean together differs between VRP releases, so flags are not written");
+        return Some(
+            "what several flags of tcp-flag mean together differs between VRP releases, so flags are not written",
+        );
     }
     if m.fragment == Some(FragmentMatch::Later) && boxes::of_match(m, Family::V6).is_some() {
-        return Some("an IPv6 ACL rule has only `fragment`, which is not said to leave first fragments out; name the IPv4 \
-                     addresses");
+        return Some(
+            "an IPv6 ACL rule has only `fragment`, which is not said to leave first fragments out; name the IPv4 \
+                     addresses",
+        );
     }
     let ports = !m.src_ports.is_empty() || !m.dst_ports.is_empty();
     if ports && !m.proto.is_some_and(|p| SHAPE.port_protos.contains(&p)) {

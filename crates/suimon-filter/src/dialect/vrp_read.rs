@@ -39,8 +39,13 @@ struct Reader {
 }
 
 pub fn parse(text: &str) -> Result<Listing, ParseError> {
-    let mut r =
-        Reader { texts: Texts::new(false), mode: Mode::Outside, behaviors: HashMap::new(), bound: Vec::new(), rules: 0 };
+    let mut r = Reader {
+        texts: Texts::new(false),
+        mode: Mode::Outside,
+        behaviors: HashMap::new(),
+        bound: Vec::new(),
+        rules: 0,
+    };
     for (i, line) in text.lines().enumerate() {
         r.line(i + 1, line)?;
         if r.rules > MAX_RULES {
@@ -52,7 +57,12 @@ pub fn parse(text: &str) -> Result<Listing, ParseError> {
     }
     for (class, behavior, place) in r.bound {
         let Some(action) = r.behaviors.get(&behavior) else {
-            return Err(error(place.0, place.1, "the behavior has no rate", "car under a traffic behavior of this name"));
+            return Err(error(
+                place.0,
+                place.1,
+                "the behavior has no rate",
+                "car under a traffic behavior of this name",
+            ));
         };
         r.texts.police(&class, Some(*action), place);
     }
@@ -90,7 +100,9 @@ impl Reader {
                 self.bound.push((class.text.into(), behavior.text.into(), (number, class.column)));
                 w.done("the end of the line")
             }
-            _ => Err(w.unknown(first, "acl, rule, traffic classifier, traffic behavior, traffic policy or their lines")),
+            _ => {
+                Err(w.unknown(first, "acl, rule, traffic classifier, traffic behavior, traffic policy or their lines"))
+            }
         }
     }
 
@@ -255,7 +267,8 @@ fn conditions(w: &mut Words<'_>, family: Family) -> Result<Match, ParseError> {
 }
 
 fn address(w: &mut Words<'_>, family: Family) -> Result<Vec<IpNet>, ParseError> {
-    let expected = if family == Family::V4 { "any, or ADDRESS WILDCARD" } else { "any, PREFIX LENGTH or PREFIX/LENGTH" };
+    let expected =
+        if family == Family::V4 { "any, or ADDRESS WILDCARD" } else { "any, PREFIX LENGTH or PREFIX/LENGTH" };
     let word = w.need(expected)?;
     if word.text == "any" {
         return Ok(Vec::new());

@@ -1,8 +1,8 @@
 //! Writing classes and the policy that holds their rates.
 
 use super::facts::{Facts, Spelling};
-use super::plan::Limit;
 use super::names_of::Names;
+use super::plan::Limit;
 use crate::range::Family;
 use std::fmt::Write as _;
 use suimon_base::Action;

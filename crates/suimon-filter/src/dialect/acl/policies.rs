@@ -41,7 +41,15 @@ const STEP: u64 = 10;
 impl List {
     /// An empty list.
     pub fn new(family: Family, name: &str, place: Place) -> Self {
-        List { family, name: name.into(), place, rules: Vec::new(), lines: Vec::new(), numbers: Vec::new(), sorted: true }
+        List {
+            family,
+            name: name.into(),
+            place,
+            rules: Vec::new(),
+            lines: Vec::new(),
+            numbers: Vec::new(),
+            sorted: true,
+        }
     }
     /// Adds an entry of a line, with its sequence number where it has one.
     pub fn push(&mut self, rule: Rule, line: usize, number: Option<u64>) {
@@ -230,13 +238,21 @@ impl Texts {
                 let product = product(list).map_err(|message| at(list.place, &message, "one rule in one class"))?;
                 let slot = &mut found[list.family as usize];
                 if slot.is_some() {
-                    return Err(at(reference.place, "a second list of the same family in a class", "one for each family"));
+                    return Err(at(
+                        reference.place,
+                        "a second list of the same family in a class",
+                        "one for each family",
+                    ));
                 }
                 *slot = Some(product);
             }
         }
         one_match(&found).ok_or_else(|| {
-            at(class.place, "the lists of the class are not one rule", "the same protocol, ports and flags in both families")
+            at(
+                class.place,
+                "the lists of the class are not one rule",
+                "the same protocol, ports and flags in both families",
+            )
         })
     }
 }
@@ -344,7 +360,8 @@ fn with_limits(lists: Vec<List>, limits: Vec<(Rule, usize)>) -> Result<Listing, 
         for (rule, &line) in list.rules[..permit].iter().zip(&list.lines) {
             let Some(own) = boxes::of_match(&rule.matches, list.family) else { continue };
             if regions.iter().filter_map(|r| r[list.family as usize].as_ref()).any(|r| boxes::overlap(r, &own)) {
-                let message = "this line and a rate take the same packets, and which comes first depends on the platform";
+                let message =
+                    "this line and a rate take the same packets, and which comes first depends on the platform";
                 return Err(error(line, 1, message, "a list and rates that do not overlap"));
             }
         }

@@ -106,7 +106,8 @@ impl Reader<'_> {
         let [v4, v6] = self.facts.head;
         let expected = format!("{v4} NAME or {v6} NAME");
         let first = w.need(&expected)?;
-        let family = Family::BOTH.into_iter().find(|f| self.facts.head[*f as usize].starts_with(&format!("{} ", first.text)));
+        let family =
+            Family::BOTH.into_iter().find(|f| self.facts.head[*f as usize].starts_with(&format!("{} ", first.text)));
         let Some(family) = family else { return Err(w.unknown(first, &expected)) };
         for part in self.facts.head[family as usize].split(' ').skip(1) {
             let word = w.need(&expected)?;
@@ -171,7 +172,12 @@ impl Reader<'_> {
         skip(w, head)?;
         let all = w.take("match-all") || !w.take("match-any");
         let name = w.need("the name of the class")?;
-        self.texts.classes.push(Class { name: name.text.into(), lists: Vec::new(), all, place: (w.number(), name.column) });
+        self.texts.classes.push(Class {
+            name: name.text.into(),
+            lists: Vec::new(),
+            all,
+            place: (w.number(), name.column),
+        });
         self.mode = Mode::Class(self.texts.classes.len() - 1);
         w.done("the end of the line")
     }

@@ -11,7 +11,9 @@ fn bindings(facts: &Facts, names: &Names, options: &Options) -> Vec<String> {
     let way = usize::from(options.outbound);
     let mut out: Vec<String> = Family::BOTH
         .iter()
-        .filter_map(|&f| names.lists[f as usize].as_ref().map(|l| format!("{} {l} {}", b.group[f as usize], b.directions[way])))
+        .filter_map(|&f| {
+            names.lists[f as usize].as_ref().map(|l| format!("{} {l} {}", b.group[f as usize], b.directions[way]))
+        })
         .collect();
     if let Some(policy) = &names.policy {
         out.push(format!("{} {} {policy}", b.service, if options.outbound { "output" } else { "input" }));
@@ -47,8 +49,7 @@ pub fn undo(facts: &Facts, names: &Names, options: &Options) -> String {
 /// What a person does around the text, in order.
 pub fn steps(facts: &Facts, names: &Names, options: &Options) -> Vec<String> {
     let interface = options.interface.as_deref().unwrap_or("INTERFACE");
-    let show: Vec<String> =
-        facts.binding.show.iter().map(|s| format!("`{}`", s.replace("{if}", interface))).collect();
+    let show: Vec<String> = facts.binding.show.iter().map(|s| format!("`{}`", s.replace("{if}", interface))).collect();
     let shown = if names.policy.is_some() { show.join(" and ") } else { show.first().cloned().unwrap_or_default() };
     let bind: Vec<String> = bindings(facts, names, options).into_iter().map(|b| format!("`{b}`")).collect();
     let commit = if facts.commit { ", then `commit`" } else { "" };

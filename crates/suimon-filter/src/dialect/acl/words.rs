@@ -1,10 +1,10 @@
 //! The words of one entry: protocol, addresses, ports, and what follows them.
 
+use super::super::ParseError;
+use super::super::names::decimal;
 use super::super::names::{flag_of, ios_port_of};
 use super::super::scan::{Word, Words};
-use super::super::ParseError;
 use super::facts::{Facts, Flags, known};
-use super::super::names::decimal;
 use crate::range::{Family, RangeSet};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -87,7 +87,12 @@ pub fn wildcard(addr: u32, wild: u32) -> Option<Vec<IpNet>> {
     Some(if nets.iter().any(|n| n.prefix_len() == 0) { Vec::new() } else { nets })
 }
 
-pub fn ports(facts: &Facts, w: &mut Words<'_>, proto: Option<u8>, named: Word<'_>) -> Result<Vec<PortRange>, ParseError> {
+pub fn ports(
+    facts: &Facts,
+    w: &mut Words<'_>,
+    proto: Option<u8>,
+    named: Word<'_>,
+) -> Result<Vec<PortRange>, ParseError> {
     let Some(op) = w.peek().filter(|x| matches!(x.text, "eq" | "neq" | "gt" | "lt" | "range")) else {
         return Ok(Vec::new());
     };
@@ -152,7 +157,9 @@ pub fn tail(
             }
             "established" if tcp => flags.extend([16, 4].map(|b| TcpFlags { mask: b, value: b })),
             "packet-length" if facts.lengths && family == Family::V4 => m.lengths = lengths(w)?,
-            "match-all" | "match-any" if tcp && family == Family::V4 && facts.flags == Flags::Signed => flags = signed(w, word.text == "match-all")?,
+            "match-all" | "match-any" if tcp && family == Family::V4 && facts.flags == Flags::Signed => {
+                flags = signed(w, word.text == "match-all")?
+            }
             text if tcp && flag_of(text).is_some_and(|b| b < 64) => {
                 if facts.flags == Flags::OneSet && !flags.is_empty() {
                     let message = "whether several flags mean all of them or any differs between releases";
@@ -161,7 +168,7 @@ pub fn tail(
                 let bit = flag_of(text).unwrap_or(0);
                 flags.push(TcpFlags { mask: bit, value: bit });
             }
-            text if flag_of(text).is_some() || matches!(text, "established" | "match-all" | "match-any") => {
+            text if !tcp && (flag_of(text).is_some() || matches!(text, "established" | "match-all" | "match-any")) => {
                 let message = format!("{text} tests TCP flags, but the protocol is {}", named.text);
                 return Err(w.error(word, &message, "tcp as the protocol"));
             }

@@ -33,8 +33,12 @@ pub fn write(facts: &Facts, rules: &RuleSet, options: &Options) -> Result<Writte
     }
     let lines = || plan.drops.iter().chain(plan.limits.iter().flat_map(|l| &l.lines)).flatten();
     if let Some(line) = lines().find(|l| !says_flags(facts, l.flags)) {
-        return refuse(facts.dialect, line.order, "several rules together leave a test of TCP flags that one line of this \
-             dialect cannot say; it names one flag that is set");
+        return refuse(
+            facts.dialect,
+            line.order,
+            "several rules together leave a test of TCP flags that one line of this \
+             dialect cannot say; it names one flag that is set",
+        );
     }
     let names = names(&options.full_name(), [0, 1].map(|f| !plan.drops[f].is_empty()), &plan.limits);
     names.check(facts.dialect, facts.list_name, facts.class_name)?;
@@ -42,7 +46,8 @@ pub fn write(facts: &Facts, rules: &RuleSet, options: &Options) -> Result<Writte
         Written { text: String::new(), undo: String::new(), lines: 0, least: plan.least, warnings: Vec::new() };
     for family in Family::BOTH {
         let Some(list) = &names.lists[family as usize] else { continue };
-        let mut rows: Vec<String> = plan.drops[family as usize].iter().map(|l| entry(facts, "deny", l, family)).collect();
+        let mut rows: Vec<String> =
+            plan.drops[family as usize].iter().map(|l| entry(facts, "deny", l, family)).collect();
         rows.push(format!("permit {} any any", facts.any(family)));
         out.lines += rows.len();
         list_text(facts, &mut out.text, family, list, &rows, options);
@@ -50,7 +55,10 @@ pub fn write(facts: &Facts, rules: &RuleSet, options: &Options) -> Result<Writte
     for (limit, (_, lists)) in plan.limits.iter().zip(&names.classes) {
         for family in Family::BOTH {
             let Some(list) = &lists[family as usize] else { continue };
-            let guard = limit.guard.filter(|_| facts.class_deny).map(|p| format!("deny {} any any fragments", proto(facts, Some(p), family)));
+            let guard = limit
+                .guard
+                .filter(|_| facts.class_deny)
+                .map(|p| format!("deny {} any any fragments", proto(facts, Some(p), family)));
             let selects = limit.lines[family as usize].iter().map(|l| entry(facts, "permit", l, family));
             let rows: Vec<String> = guard.into_iter().chain(selects).collect();
             out.lines += rows.len();
@@ -81,8 +89,10 @@ fn refused(facts: &Facts, rule: &Rule) -> Option<&'static str> {
         return Some("an access list cannot test the packet length; nftables and Flowspec can");
     }
     if !m.lengths.is_empty() && v6 {
-        return Some("packet-length is the total length in IPv4; for IPv6 its meaning is not documented, so name the IPv4 \
-                     addresses");
+        return Some(
+            "packet-length is the total length in IPv4; for IPv6 its meaning is not documented, so name the IPv4 \
+                     addresses",
+        );
     }
     if m.tcp_flags.is_some_and(|t| t.mask & !KNOWN_FLAGS != 0) {
         return Some("an access list tests only the TCP flags fin syn rst psh ack urg, not ece and cwr");
@@ -91,8 +101,10 @@ fn refused(facts: &Facts, rule: &Rule) -> Option<&'static str> {
         return Some("an IPv6 access list cannot say that a TCP flag is not set; name the IPv4 addresses");
     }
     if m.tcp_flags.is_some_and(|t| !says_flags(facts, Some((t.mask, t.value)))) {
-        return Some("a line names one TCP flag that is set; neither a flag that is not set nor several at once can be \
-                     said");
+        return Some(
+            "a line names one TCP flag that is set; neither a flag that is not set nor several at once can be \
+                     said",
+        );
     }
     let ports = !m.src_ports.is_empty() || !m.dst_ports.is_empty();
     if ports && !m.proto.is_some_and(|p| matches!(p, 6 | 17)) {
