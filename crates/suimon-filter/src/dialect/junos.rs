@@ -29,6 +29,7 @@ pub fn write(rules: &RuleSet, options: &Options) -> Result<Written, CompileError
     let mut policers = String::new();
     let mut families = String::new();
     let mut undo = Vec::new();
+    let mut unbind = Vec::new();
     for family in Family::BOTH {
         let list = &lists[family as usize];
         if list.is_empty() {
@@ -59,16 +60,28 @@ pub fn write(rules: &RuleSet, options: &Options) -> Result<Written, CompileError
         }
         families.push_str("            term REST {\n                then accept;\n            }\n        }\n    }\n");
         out.lines += list.len() + 1;
+        let at = interface(options);
+        let way = if options.outbound { "output" } else { "input" };
+        let mark = if options.interface.is_some() { "" } else { "# first, on every interface where it is bound: " };
+        unbind.push(format!("{mark}delete {at} family {word} filter {way} {name}"));
         out.warnings.push(format!(
-            "enter it with `load merge terminal`, look with `show | compare`, and `commit confirmed`; bind it with `set \
-             interfaces IF unit N family {word} filter input|output {name}`; that replaces what is bound there, so read \
-             it back first with `show configuration interfaces IF unit N family {word} filter | display set`, and unbind \
-             before the undo"
+            "enter it with `load merge terminal`, look with `show | compare`, and `commit confirmed`; first read back what is \
+             bound with `show configuration {at} family {word} filter | display set` and keep it: `set {at} family {word} \
+             filter {way} {name}` replaces it, and what it filtered is then open. Before the undo, unbind and bind again what \
+             was read back"
         ));
     }
     let _ = writeln!(out.text, "firewall {{\n{policers}{families}}}");
-    out.undo = undo.join("\n") + "\n";
+    unbind.extend(undo);
+    out.undo = unbind.join("\n") + "\n";
     Ok(out)
+}
+
+/// `ge-0/0/0.100` as Junos configures it.
+fn interface(options: &Options) -> String {
+    let name = options.interface.as_deref().unwrap_or("INTERFACE.UNIT");
+    let (port, unit) = name.rsplit_once('.').unwrap_or((name, "0"));
+    format!("interfaces {port} unit {unit}")
 }
 
 /// Junos's word for a family.

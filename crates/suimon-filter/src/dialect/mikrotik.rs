@@ -24,6 +24,7 @@ pub fn write(rules: &RuleSet, options: &Options) -> Result<Written, CompileError
     for r in options.remarks() {
         let _ = writeln!(out.text, "# {r}");
     }
+    let full = options.full_name();
     let comment = match remark(options) {
         r if r.is_empty() => options.full_name(),
         r => format!("{}: {r}", options.full_name()),
@@ -35,7 +36,7 @@ pub fn write(rules: &RuleSet, options: &Options) -> Result<Written, CompileError
         }
         let name = list_name(options, family);
         let menu = menu(family);
-        let mut addresses = AddressLists { base: &name, comment: &comment, ..AddressLists::default() };
+        let mut addresses = AddressLists { base: &name, comment: &full, ..AddressLists::default() };
         let mut body = String::new();
         for e in list {
             let conditions = conditions(e, family, &mut addresses)?;
@@ -67,11 +68,16 @@ pub fn write(rules: &RuleSet, options: &Options) -> Result<Written, CompileError
         if list.iter().any(|e| e.action != Action::Discard) {
             out.warnings.push("read the limit back with `print detail`: the router may round the rate".into());
         }
+        let only = options.interface.as_ref().map_or_else(String::new, |i| format!(" in-interface=\"{i}\""));
         out.warnings.push(format!(
-            "bind it with `/{menu} firewall raw add chain=prerouting action=jump jump-target={name} place-before=0`, and \
-             then remove the jump to the list it replaces; look first what is there with `/{menu} firewall raw print \
-             where chain=prerouting`; the undo takes the jump away with the list"
+            "first read back what is there with `/{menu} firewall raw print where chain=prerouting` and keep it; bind with \
+             `/{menu} firewall raw add chain=prerouting action=jump jump-target={name}{only} place-before=0` (the table empty: \
+             without place-before), then remove the jump to the list that it replaces; the undo takes the jump away with the list"
         ));
+        if options.outbound {
+            out.warnings
+                .push("the raw table sees packets as they arrive, also those that will leave by the interface".into());
+        }
     }
     Ok(out)
 }

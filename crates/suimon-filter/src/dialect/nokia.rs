@@ -29,6 +29,7 @@ pub fn write(rules: &RuleSet, options: &Options) -> Result<Written, CompileError
     let mut match_lists = MatchLists { base: options.full_name(), ..MatchLists::default() };
     let mut body = String::new();
     let mut undo = Vec::new();
+    let mut unbind = Vec::new();
     for family in Family::BOTH {
         let list = &lists[family as usize];
         if list.is_empty() {
@@ -66,13 +67,19 @@ pub fn write(rules: &RuleSet, options: &Options) -> Result<Written, CompileError
             ));
         }
         out.lines += list.len();
-        undo.push(format!("delete /configure filter {kind} \"{name}\""));
+        undo.push(format!("delete {kind} \"{name}\""));
         let side = if family == Family::V4 { "ip" } else { "ipv6" };
+        let port = options.interface.as_deref().unwrap_or("INTERFACE");
+        let way = if options.outbound { "egress" } else { "ingress" };
+        let at = format!("/configure router \"Base\" interface \"{port}\" {way}");
+        match options.interface {
+            Some(_) => unbind.extend([at.clone(), format!("delete filter {side}")]),
+            None => unbind.push(format!("# first, wherever it is bound: {at}, delete filter {side}")),
+        }
         out.warnings.push(format!(
-            "enter it in `edit-config exclusive`, look with `compare`, then `commit`; bind it with `/configure router \
-             \"Base\" interface \"IF\" ingress|egress filter {side} \"{name}\"` (a service: under its sap); that replaces \
-             what is bound there, so read it back first with `info /configure router \"Base\" interface \"IF\" \
-             ingress filter`, and unbind before the undo"
+            "enter it in `edit-config exclusive`, look with `compare`, then `commit`; first read back what is bound with `info \
+             {at} filter` and keep it: `{at} filter {side} \"{name}\"` (in a service: under its sap) replaces it, and what it \
+             filtered is then open. Before the undo, unbind and bind again what was read back"
         ));
     }
     for r in options.remarks() {
@@ -80,8 +87,10 @@ pub fn write(rules: &RuleSet, options: &Options) -> Result<Written, CompileError
     }
     out.text.push_str(&match_lists.text);
     out.text.push_str(&body);
-    undo.extend(match_lists.undo);
-    out.undo = undo.join("\n") + "\n";
+    unbind.push("/configure filter".into());
+    unbind.extend(undo);
+    unbind.extend(match_lists.undo);
+    out.undo = unbind.join("\n") + "\n";
     Ok(out)
 }
 
@@ -116,7 +125,7 @@ impl MatchLists {
         for n in list {
             let _ = writeln!(self.text, "/configure filter match-list {kind} \"{name}\" prefix {n}");
         }
-        self.undo.push(format!("delete /configure filter match-list {kind} \"{name}\""));
+        self.undo.push(format!("delete match-list {kind} \"{name}\""));
         self.nets.insert(key, name.clone());
         Ok(name)
     }
@@ -132,7 +141,7 @@ impl MatchLists {
                 if p.lo == p.hi { format!("port {}", p.lo) } else { format!("range start {} end {}", p.lo, p.hi) };
             let _ = writeln!(self.text, "/configure filter match-list port-list \"{name}\" {item}");
         }
-        self.undo.push(format!("delete /configure filter match-list port-list \"{name}\""));
+        self.undo.push(format!("delete match-list port-list \"{name}\""));
         self.ports.insert(key, name.clone());
         Ok(name)
     }

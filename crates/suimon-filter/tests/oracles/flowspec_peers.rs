@@ -3,7 +3,7 @@
 //! GoBGP listens on 127.0.0.1, BIRD comes from 127.0.0.2 and FRR from 127.0.0.3, all on free ports. Their printed routes
 //! are read back here, with code that the reader of the dialect does not share, and compared with the request.
 
-use crate::random::{Requests, seed};
+use crate::random::{Requests, say, seed};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -69,10 +69,10 @@ impl Peers {
         let port = suimon_testkit::free_tcp_port();
         let api = suimon_testkit::free_tcp_port().to_string();
         let folder = std::env::temp_dir().join(format!("suimon-flowspec-{}-{port}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::create_dir_all(&folder).expect("a folder of its own");
         let file = |name: &str, text: String| {
             let path = folder.join(name);
-            std::fs::write(&path, text).unwrap();
+            std::fs::write(&path, text).expect("a file in it");
             path.to_string_lossy().into_owned()
         };
         let mut daemons = Vec::new();
@@ -88,7 +88,7 @@ impl Peers {
         if frr {
             let config = file("frr.conf", frr_config(port));
             let vty = folder.join("vty");
-            std::fs::create_dir_all(&vty).unwrap();
+            std::fs::create_dir_all(&vty).expect("a folder in it");
             let (pid, zserv) = (folder.join("frr.pid"), folder.join("zserv.api"));
             let listen = suimon_testkit::free_tcp_port().to_string();
             let own = [pid, zserv, vty].map(|p| p.to_string_lossy().into_owned());
@@ -145,10 +145,11 @@ fn gobgp_config(port: u16) -> String {
 }
 
 fn bird_config(port: u16) -> String {
+    let own = suimon_testkit::free_tcp_port();
     let channel = |n: u8| format!("flow{n} {{ table ft{n}; import all; export none; validate off; }};");
     format!(
         "router id 192.0.2.2;\nflow4 table ft4;\nflow6 table ft6;\nprotocol device {{}}\nprotocol bgp g {{\n\
-         local 127.0.0.2 as 64513;\nneighbor 127.0.0.1 port {port} as 64512;\nmultihop;\nstrict bind yes;\n\
+         local 127.0.0.2 port {own} as 64513;\nneighbor 127.0.0.1 port {port} as 64512;\nmultihop;\nstrict bind yes;\n\
          connect delay time 1;\nconnect retry time 1;\n{}\n{}\n}}\n",
         channel(4),
         channel(6)
@@ -173,7 +174,9 @@ fn gobgp_words(line: &str) -> Vec<String> {
     let mut last = "";
     for word in line.split(' ') {
         let letters = |names: &str| {
-            let letter = |n: &str| if n == "cwr" { 'C' } else { n.to_ascii_uppercase().chars().next().unwrap() };
+            let letter = |n: &str| {
+                if n == "cwr" { 'C' } else { n.to_ascii_uppercase().chars().next().expect("a flag has a name") }
+            };
             names.split('+').map(letter).collect::<String>()
         };
         out.push(match (last, word) {
@@ -215,18 +218,18 @@ fn bird_rules(text: &str) -> Vec<Rule> {
             out.last_mut().expect("a route before its community").action = rate(f32::from_bits(bits));
         }
         let Some(body) = line.strip_prefix("flow4 { ").or_else(|| line.strip_prefix("flow6 { ")) else { continue };
-        let body = body.split('}').next().unwrap();
+        let body = body.split('}').next().unwrap_or_default();
         let mut m = Match::default();
         for part in body.split(';').map(str::trim).filter(|p| !p.is_empty()) {
-            let (name, value) = part.rsplit_once(' ').unwrap();
+            let (name, value) = part.rsplit_once(' ').expect(part);
             let pair = || {
                 let (lo, hi) = value.split_once("..").unwrap_or((value, value));
                 vec![port_range(lo, hi)]
             };
             match name {
-                "dst" => m.dst = vec![value.parse().unwrap()],
-                "src" => m.src = vec![value.parse().unwrap()],
-                "proto" | "next header" => m.proto = Some(value.parse().unwrap()),
+                "dst" => m.dst = vec![value.parse().expect(part)],
+                "src" => m.src = vec![value.parse().expect(part)],
+                "proto" | "next header" => m.proto = Some(value.parse().expect(part)),
                 "dport" => m.dst_ports = pair(),
                 "sport" => m.src_ports = pair(),
                 "length" => m.lengths = pair(),
@@ -235,7 +238,7 @@ fn bird_rules(text: &str) -> Vec<Rule> {
                 }
                 _ if part.starts_with("tcp flags ") => {
                     for test in part["tcp flags ".len()..].split(" && ") {
-                        let (value, mask) = test.split_once('/').unwrap();
+                        let (value, mask) = test.split_once('/').expect(part);
                         let hex = |s: &str| u8::from_str_radix(s.trim_start_matches("0x"), 16).expect(part);
                         add_flags(&mut m, hex(mask), hex(value));
                     }
@@ -267,7 +270,7 @@ fn frr_rules(text: &str) -> Vec<Rule> {
             }
             vec![r]
         };
-        let net = |rest: &str| vec![rest.split("/off").next().unwrap().parse().expect(line)];
+        let net = |rest: &str| vec![rest.split("/off").next().unwrap_or_default().parse().expect(line)];
         if line.starts_with("BGP flowspec entry") {
             m = Match::default();
         } else if let Some(rest) = line.strip_prefix("Destination Address ") {
@@ -286,7 +289,7 @@ fn frr_rules(text: &str) -> Vec<Rule> {
             m.fragment = Some(FragmentMatch::Later);
         } else if let Some(rest) = line.strip_prefix("TCP Flags ") {
             for test in rest.split(',').map(|t| t.trim().trim_start_matches('&').trim()) {
-                let bits: u8 = test.rsplit(' ').next().unwrap().parse().expect(line);
+                let bits: u8 = test.rsplit(' ').next().unwrap_or_default().parse().expect(line);
                 match test.split_whitespace().collect::<Vec<_>>()[..] {
                     ["=", _] => add_flags(&mut m, bits, bits),
                     // "Contains one of", negated: none of them.
@@ -332,7 +335,7 @@ fn peers_agree(test: &str, requests: usize) {
                 see(&peers).len() == lines.len()
             });
             let seen = RuleSet { rules: see(&peers) };
-            let proof = compare(&set, &seen).unwrap();
+            let proof = compare(&set, &seen).expect("small enough");
             assert!(
                 proof.equal,
                 "{name}, seed {seed}\n{}\nmissing {:?}\nextra {:?}\n{seen:?}",
@@ -349,9 +352,9 @@ fn peers_agree(test: &str, requests: usize) {
         done += 1;
         rules += lines.len();
     }
-    println!(
+    say(&format!(
         "{test}: {done} requests with {rules} rules seen equal and withdrawn; {packet_rates} with packet rates left out"
-    );
+    ));
     if packet_rates > 0 {
         suimon_testkit::skip(test, "rules with rate-packets: GoBGP 3.10 cannot announce RFC 8955 §7.2");
     }

@@ -3,7 +3,7 @@
 //! Each packet has its own Ethernet source address. One table counts what arrives (priority -460, before the filter),
 //! another what is left (-440, after it), one counter for each address; `nft -j` reads them back.
 
-use crate::random::{Requests, packets, seed, verdict};
+use crate::random::{Requests, packets, say, seed, verdict};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use suimon_base::flow::Fragment;
@@ -68,7 +68,7 @@ fn drive(test: &str, cases: &[(String, Vec<String>)]) -> Option<Vec<(Vec<u64>, V
             return None;
         }
     }
-    let probe = Command::new("unshare").args(["-n", "nft", "list", "ruleset"]).output().unwrap();
+    let probe = Command::new("unshare").args(["-n", "nft", "list", "ruleset"]).output().expect("unshare starts");
     if !probe.status.success() {
         suimon_testkit::skip(test, "no right to make a network namespace");
         return None;
@@ -81,12 +81,14 @@ fn drive(test: &str, cases: &[(String, Vec<String>)]) -> Option<Vec<(Vec<u64>, V
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(serde_json::to_string(&list).unwrap().as_bytes()).unwrap();
-    let out = child.wait_with_output().unwrap();
+        .expect("unshare starts");
+    let text = serde_json::to_string(&list).expect("strings");
+    child.stdin.take().expect("it is piped").write_all(text.as_bytes()).expect("it reads");
+    let out = child.wait_with_output().expect("it ends");
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    let results: Vec<serde_json::Value> = serde_json::from_slice(&out.stdout).unwrap();
-    let numbers = |v: &serde_json::Value| v.as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect();
+    let results: Vec<serde_json::Value> = serde_json::from_slice(&out.stdout).expect("JSON of the driver");
+    let numbers =
+        |v: &serde_json::Value| v.as_array().into_iter().flatten().filter_map(serde_json::Value::as_u64).collect();
     Some(results.iter().map(|r| (numbers(&r["arrived"]), numbers(&r["left"]))).collect())
 }
 
@@ -166,7 +168,10 @@ fn kernel_agrees(test: &str, requests: usize) {
         let set = source.next();
         let Ok(compiled) = compile(&set, Dialect::Nftables, &Options::default()) else { continue };
         let list = packets(&set, seed ^ cases.len() as u64, 60);
-        cases.push((compiled.text, list.iter().enumerate().map(|(i, p)| frame(p, bait(&set, p), i)).collect::<Vec<_>>()));
+        cases.push((
+            compiled.text,
+            list.iter().enumerate().map(|(i, p)| frame(p, bait(&set, p), i)).collect::<Vec<_>>(),
+        ));
         asked.push((set, list));
     }
     let Some(results) = drive(test, &cases) else { return };
@@ -181,7 +186,7 @@ fn kernel_agrees(test: &str, requests: usize) {
             passed += wanted;
         }
     }
-    println!("{test}: {requests} requests, {dropped} packets dropped and {passed} passed, as decided");
+    say(&format!("{test}: {requests} requests, {dropped} packets dropped and {passed} passed, as decided"));
     assert!(dropped > requests as u64 && passed > requests as u64, "the packets tell nothing");
 }
 
@@ -225,7 +230,7 @@ fn the_kernel_holds_the_rates() {
     for (rate, (arrived, left)) in ["20 packets", "20,000 octets"].iter().zip(&results) {
         assert_eq!(arrived.iter().sum::<u64>(), 400, "{rate}");
         let left: u64 = left.iter().sum();
-        println!("{test}: {rate} a second: {left} of 400 packets at once were left");
+        say(&format!("{test}: {rate} a second: {left} of 400 packets at once were left"));
         assert!((1..=60).contains(&left), "{rate}: {left}");
     }
 }

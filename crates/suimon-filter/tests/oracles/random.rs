@@ -9,11 +9,17 @@ use suimon_base::flow::Fragment;
 use suimon_base::rule::{FragmentMatch, TcpFlags};
 use suimon_base::{Action, Match, PacketHeader, PortRange, Rule, RuleSet};
 
+/// A figure or a seed, for who runs the test with `--nocapture` or sees it fail.
+#[expect(clippy::print_stdout, reason = "a long run says what it did, and a failure its seed")]
+pub fn say(text: &str) {
+    println!("{text}");
+}
+
 /// `SUIMON_SEED`, or a fresh one; printed, so that a failure can be run again.
 pub fn seed(test: &str) -> u64 {
     let given = std::env::var_os("SUIMON_SEED").and_then(|v| v.to_str().and_then(|s| s.parse().ok()));
     let seed = given.unwrap_or_else(|| std::collections::hash_map::RandomState::new().hash_one(test));
-    println!("{test}: SUIMON_SEED={seed}");
+    say(&format!("{test}: SUIMON_SEED={seed}"));
     seed
 }
 

@@ -1,6 +1,6 @@
 //! Text read back equals the request, for random requests in each dialect.
 
-use crate::random::{Requests, packets, seed, verdict};
+use crate::random::{Requests, packets, say, seed, verdict};
 use suimon_base::{Action, Match, RuleSet};
 use suimon_filter::compile::{CompileError, Options, compile};
 use suimon_filter::dialect::{Dialect, parse};
@@ -32,7 +32,11 @@ fn requests(dialect: Dialect, seed: u64, wanted: usize) {
             }
         };
         let read = parse(&compiled.text, dialect).unwrap_or_else(|e| panic!("{dialect}: {e}\n{}", compiled.text)).rules;
-        assert!(compiled.proof.equal && compare(&set, &read).unwrap().equal, "{dialect} {set:?}\n{}", compiled.text);
+        assert!(
+            compiled.proof.equal && compare(&set, &read).is_ok_and(|p| p.equal),
+            "{dialect} {set:?}\n{}",
+            compiled.text
+        );
         for p in packets(&set, seed ^ done as u64, 20) {
             assert_eq!(verdict(&set, &p), verdict(&read, &p), "{dialect} {p:?}\n{}", compiled.text);
         }
@@ -41,7 +45,9 @@ fn requests(dialect: Dialect, seed: u64, wanted: usize) {
         done += 1;
     }
     assert!(wanted < 200 || limited > 0 || !polices(dialect), "{dialect}: no limit was ever written");
-    println!("{dialect}: {done} requests equal after reading back, {limited} of them with a rate; {refused} refused");
+    say(&format!(
+        "{dialect}: {done} requests equal after reading back, {limited} of them with a rate; {refused} refused"
+    ));
 }
 
 /// All that a black hole can take.
