@@ -32,6 +32,8 @@ pub use sign_in::SignIn;
 pub struct About {
     /// Version of the program.
     pub version: String,
+    /// Where people reach the pages, without a slash at the end.
+    pub base_url: String,
     /// Whether this run is an exercise; every page says so.
     pub exercise: bool,
     /// Prometheus text exposition of the daemon's counters; called once for each `GET /metrics`.

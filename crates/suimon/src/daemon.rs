@@ -84,20 +84,24 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>, more_hands: Vec<Arc<dy
         Some(sense) => start_collecting(&handle, sense, observations, figures.as_ref()).await?,
         None => Vec::new(),
     };
-    alerts::start(handle.clone(), clock.clone(), config.alerts, config.base_url)
+    let listener =
+        TcpListener::bind(config.listen).await.with_context(|| format!("cannot serve pages on {}", config.listen))?;
+    let address = listener.local_addr()?;
+    // Port 0 is whatever the system gives.
+    let given = config.base_url == format!("http://{}", config.listen);
+    let base_url = if given { format!("http://{address}") } else { config.base_url };
+    alerts::start(handle.clone(), clock.clone(), config.alerts, base_url.clone())
         .map_err(|e| bad_input(e.to_string()))?;
 
     let (stop, stopped) = watch::channel(false);
     let sign_in = Arc::new(SignIn::new(random_seed()?));
-    let listener =
-        TcpListener::bind(config.listen).await.with_context(|| format!("cannot serve pages on {}", config.listen))?;
-    let address = listener.local_addr()?;
     let unix = unix_listener(&config.socket)?;
     let console = || Console {
         handle: handle.clone(),
         clock: clock.clone(),
         sign_in: sign_in.clone(),
         about: About {
+            base_url: base_url.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             exercise: config.exercise,
             metrics: metrics::renderer(handle.clone(), figures.clone()),

@@ -204,9 +204,12 @@ pub(crate) async fn released(
 pub(crate) struct Link {
     /// To be put behind the address of the TCP listener.
     path: String,
+    /// The whole link, by the address under which people reach the pages.
+    url: String,
 }
 
 pub(crate) async fn sign_in_link(State(app): State<App>, Extension(caller): Extension<Caller>) -> Json<Link> {
     let token = app.sign_in.link_token(caller.0, app.clock.now());
-    Json(Link { path: format!("/sign-in?token={token}") })
+    let path = format!("/sign-in?token={token}");
+    Json(Link { url: format!("{}{path}", app.about.base_url), path })
 }

@@ -132,6 +132,7 @@ pub(crate) async fn house() -> House {
         clock: clock.clone(),
         sign_in: sign_in.clone(),
         about: About {
+            base_url: "http://127.0.0.1:8080".into(),
             version: "test".to_owned(),
             exercise: true,
             metrics: Arc::new(|| "suimon_up 1\n".to_owned()),

@@ -31,6 +31,7 @@ async fn the_unix_socket_knows_the_user() {
     let answer = talk(UnixStream::connect(&path).await.unwrap(), &simple("POST", "/api/v1/sign-in-link")).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     let body: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    assert_eq!(body["url"], format!("http://127.0.0.1:8080{}", body["path"].as_str().unwrap()));
     let token = body["path"].as_str().unwrap().strip_prefix("/sign-in?token=").unwrap().to_owned();
     let page = crate::bench::request("GET", &format!("/sign-in?token={token}"));
     let page = crate::bench::ask(&house.router, page.body(axum::body::Body::empty()).unwrap()).await;

@@ -75,7 +75,7 @@ pub fn sign_in(args: &SocketArgs, json: bool) -> anyhow::Result<Exit> {
     if json {
         output::json(&answer);
     } else {
-        output::line(answer.get("path").and_then(|p| p.as_str()).unwrap_or_default());
+        output::line(answer.get("url").and_then(|p| p.as_str()).unwrap_or_default());
     }
     Ok(Exit::Done)
 }
