@@ -118,8 +118,8 @@ impl FromStr for Packet {
         if text.len() > MAX_PACKET {
             return fail(text, "the description is too long");
         }
-        let spaced = text.replace('>', " > ").replace("->", " > ");
-        let mut words = spaced.split_whitespace().filter(|w| *w != "-");
+        let spaced = text.replace("->", " > ").replace('>', " > ");
+        let mut words = spaced.split_whitespace();
         let Some(proto_word) = words.next() else { return fail(text, "nothing is said") };
         let (Some(src), Some(">"), Some(dst)) = (words.next(), words.next(), words.next()) else {
             return fail(text, "a protocol, a source, `>` and a destination are needed");

@@ -156,35 +156,141 @@ pub struct DetectArgs {
     pub sampling: u32,
 }
 
+/// A request and what is known besides its words.
+#[derive(Args, Debug)]
+pub struct RequestArgs {
+    /// The request: a customer's words, TOML, JSON, or a router's filter
+    #[arg(long, value_name = "F")]
+    pub request: PathBuf,
+    /// How it is written: text, toml, json or a dialect; recognised by its look where absent
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<String>,
+    /// Prefixes that the requester holds; what lies outside is asked about
+    #[arg(long, value_name = "P", num_args = 1..)]
+    pub holds: Vec<IpNet>,
+    /// The operator's own prefixes (routers, DNS, monitoring); filtering them is asked about
+    #[arg(long, value_name = "P", num_args = 1..)]
+    pub own: Vec<IpNet>,
+    /// TOML list of critical services; filtering them is asked about
+    #[arg(long, value_name = "F")]
+    pub critical: Option<PathBuf>,
+    /// Folder with data on countries, for requests that name one
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Home country, for "abroad" (two letters, such as JP)
+    #[arg(long, value_name = "CC")]
+    pub home: Option<String>,
+}
+
+/// `filter compile`.
+#[derive(Args, Debug)]
+pub struct CompileArgs {
+    /// The request and what is known besides.
+    #[command(flatten)]
+    pub request: RequestArgs,
+    /// Dialect of the text
+    #[arg(long, value_name = "D", value_parser = dialects())]
+    pub dialect: String,
+    /// Name of the list
+    #[arg(long, default_value = "SUIMON")]
+    pub name: String,
+    /// Number appended to the name as -vN, so that a new list never adds to an old one
+    #[arg(long, value_name = "N")]
+    pub list_version: Option<u32>,
+    /// Number of the case, for a remark
+    #[arg(long)]
+    pub case: Option<String>,
+    /// Who asked, for a remark
+    #[arg(long)]
+    pub requester: Option<String>,
+    /// End of the filter, for its remark
+    #[arg(long)]
+    pub end: Option<String>,
+    /// Interface on which the list is bound, for the steps and the undo
+    #[arg(long, value_name = "IF")]
+    pub interface: Option<String>,
+    /// The list filters what leaves the interface, not what arrives
+    #[arg(long)]
+    pub outbound: bool,
+    /// Print the undo instead of the text
+    #[arg(long)]
+    pub undo: bool,
+}
+
+/// The names of the dialects, shown by `--help`.
+fn dialects() -> clap::builder::PossibleValuesParser {
+    clap::builder::PossibleValuesParser::new(suimon_filter::dialect::Dialect::ALL.map(|d| d.name()))
+}
+
+/// `filter lint`.
+#[derive(Args, Debug)]
+pub struct LintArgs {
+    /// The filter's text
+    #[arg(long, value_name = "F")]
+    pub acl: PathBuf,
+    /// Its dialect
+    #[arg(long, value_name = "D")]
+    pub dialect: String,
+    /// Device profile (TOML); its `lines` is how many lines are free
+    #[arg(long, value_name = "F")]
+    pub device: Option<PathBuf>,
+    /// Lines that the device has free
+    #[arg(long, value_name = "N", conflicts_with = "device")]
+    pub lines: Option<usize>,
+    /// Prefixes that the filter is to protect; lines that look the other way are found
+    #[arg(long, value_name = "P", num_args = 1..)]
+    pub protects: Vec<IpNet>,
+    /// The device's running configuration: lists that would be replaced or added to are found
+    #[arg(long, value_name = "F")]
+    pub running: Option<PathBuf>,
+}
+
 /// `filter …`.
 #[derive(Debug, Subcommand)]
 pub enum FilterCommand {
+    /// Show what a request is understood as and what it leaves open; exit code 1 where it names a country
+    Request(Box<RequestArgs>),
     /// Turn a written request into the smallest correct filter
-    Compile {
-        /// The request: a customer's words, TOML or JSON
-        #[arg(long, value_name = "F")]
-        request: PathBuf,
-        /// cisco-ios, nftables or flowspec
-        #[arg(long, value_name = "D")]
-        dialect: String,
-        /// Name of the list
-        #[arg(long, default_value = "SUIMON")]
-        name: String,
-        /// End of the filter, for its remark
-        #[arg(long)]
-        end: Option<String>,
-    },
+    Compile(Box<CompileArgs>),
     /// Compare a filter made elsewhere with a request; exit code 1 where they differ
     Check {
-        /// The request: a customer's words, TOML or JSON
-        #[arg(long, value_name = "F")]
-        request: PathBuf,
+        #[command(flatten)]
+        request: Box<RequestArgs>,
         /// The filter's text
         #[arg(long, value_name = "F")]
         acl: PathBuf,
-        /// cisco-ios, nftables or flowspec
+        /// Dialect of the text
+        #[arg(long, value_name = "D", value_parser = dialects())]
+        dialect: String,
+    },
+    /// Find what is wrong with a filter's text; exit code 1 where something is found
+    Lint(Box<LintArgs>),
+    /// Say which line of a filter decides a packet
+    Explain {
+        /// The filter's text
+        #[arg(long, value_name = "F")]
+        acl: PathBuf,
+        /// Its dialect
         #[arg(long, value_name = "D")]
         dialect: String,
+        /// The packet: "udp 198.51.100.1:53 > 192.0.2.7:4242", "tcp [2001:db8::1]:1024 > [2001:db8::2]:80 [S] length 60"
+        #[arg(long, value_name = "PACKET")]
+        packet: String,
+    },
+    /// Show what changes between two filters; exit code 1 where they differ
+    Diff {
+        /// The filter before
+        #[arg(value_name = "A")]
+        a: PathBuf,
+        /// The filter after
+        #[arg(value_name = "B")]
+        b: PathBuf,
+        /// Dialect of both
+        #[arg(long, value_name = "D")]
+        dialect: String,
+        /// Dialect of B, where it is another
+        #[arg(long, value_name = "D")]
+        dialect_b: Option<String>,
     },
 }
 

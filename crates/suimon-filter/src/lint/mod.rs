@@ -135,6 +135,16 @@ impl Subject<'_> {
     }
 }
 
+/// The free lines of a device profile: its `lines`, a whole number. Other keys are left to those who know them.
+///
+/// # Errors
+/// In words, where the profile is not TOML or has no such number.
+pub fn budget_of(profile: &str) -> Result<usize, String> {
+    let table: toml::Table = profile.parse().map_err(|e: toml::de::Error| e.to_string())?;
+    let lines = table.get("lines").and_then(toml::Value::as_integer).and_then(|n| usize::try_from(n).ok());
+    lines.ok_or_else(|| "the profile has no `lines = N`, the number of lines that are free".to_owned())
+}
+
 /// Whether a dialect writes one rule a line, so that the rest can be read without a bad line.
 fn by_lines(dialect: Dialect, text: &str) -> bool {
     dialect != Dialect::Nftables && !text.lines().any(|l| l.trim_end().ends_with('{'))

@@ -67,6 +67,10 @@ fn order(s: &mut Subject<'_>) {
             words.next();
         }
         let Some(n) = words.next().and_then(|w| w.parse::<u64>().ok()) else { continue };
+        // VRP describes a rule by its number.
+        if words.peek() == Some(&"description") {
+            continue;
+        }
         if let Some((before, at)) = last.filter(|l| n <= l.0) {
             found.push((i + 1, n, before, at));
         }

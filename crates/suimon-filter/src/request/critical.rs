@@ -53,13 +53,16 @@ impl Critical {
         file.service.into_iter().map(one).collect()
     }
 
-    /// Whether a filter's match takes some of its packets.
+    /// Whether a filter's match is aimed at some of its packets: those to the service where the match names destinations,
+    /// those from it where it names sources, both where it names neither.
     pub fn meets(&self, m: &Match) -> bool {
         let of = |m: &Match| Family::BOTH.map(|f| boxes::of_match(m, f));
         let theirs = of(m);
+        let neither = m.src.is_empty() && m.dst.is_empty();
         self.matches.iter().any(|own| {
+            let named = if own.dst.is_empty() { !m.src.is_empty() } else { !m.dst.is_empty() };
             let both = |(a, b): (&Option<HeaderBox>, &Option<HeaderBox>)| matches!((a, b), (Some(a), Some(b)) if boxes::overlap(a, b));
-            of(own).iter().zip(&theirs).any(both)
+            (named || neither) && of(own).iter().zip(&theirs).any(both)
         })
     }
 }

@@ -483,11 +483,35 @@ impl Free {
         Ok(())
     }
 
+    /// `netmask 255.255.255.0`, `（ワイルドカード 0.0.0.255）` from token `i`: the token after it and the mask.
+    fn named_mask(&self, mut i: usize) -> Option<(usize, Ipv4Addr)> {
+        let start = i;
+        loop {
+            let named = self.is_word(i, &["netmask", "mask", "subnet", "wildcard"])
+                || matches!(self.kind(i), Some(Kind::Text(t)) if t.contains("マスク") || t.contains("ワイルドカード"));
+            match self.kind(i) {
+                _ if named => i += 1,
+                Some(Kind::Other | Kind::Colon) => i += 1,
+                Some(&Kind::Addr(IpAddr::V4(m))) if matches!(m.octets()[0], 0 | 255) && i > start => {
+                    return Some((i + 1, m));
+                }
+                _ => return None,
+            }
+            if i - start > 4 {
+                return None;
+            }
+        }
+    }
+
     /// The prefixes of an address, prefix, range, netmask or wildcard that starts at token `i`.
     fn block(&mut self, i: usize, a: IpAddr, said: Option<Side>) -> Result<Vec<IpNet>, RequestError> {
         let family = Family::of(a);
         let start = self.tokens[i].clone();
         let fail = |text: String, message: &str| Err(at(start.line, start.column, &text, message));
+        if let Some((next, mask)) = self.named_mask(i + 1) {
+            self.at = next;
+            return masked(a, mask).map_or_else(|m| fail(format!("{a} {mask}"), &m), Ok);
+        }
         match (self.kind(i + 1).cloned(), self.kind(i + 2).cloned()) {
             (Some(Kind::Slash), Some(Kind::Number(len))) if self.proto_at(i + 4).is_none() || len <= 128 => {
                 self.at = i + 3;
@@ -644,17 +668,36 @@ fn group_rules(g: &Group, rules: &mut RuleSet) {
     }
 }
 
-/// A netmask (255…) or a contiguous wildcard (0…) after an address.
+/// Most separate blocks that one wildcard may stand for.
+const MAX_WILDCARD_BLOCKS: u32 = 4_096;
+
+/// A netmask (255…) or a wildcard (0…) after an address; the one bits of a wildcard need not be together.
 fn masked(a: IpAddr, mask: Ipv4Addr) -> Result<Vec<IpNet>, String> {
     let IpAddr::V4(a) = a else { return Err("an IPv4 mask after an IPv6 address".into()) };
-    let wild = if mask.octets()[0] == 255 { !mask.to_bits() } else { mask.to_bits() };
+    let netmask = mask.octets()[0] == 255;
+    let wild = if netmask { !mask.to_bits() } else { mask.to_bits() };
     let host = wild.trailing_ones();
-    if wild.checked_shr(host).unwrap_or(0) != 0 {
-        return Err("only contiguous masks and wildcards are read; write the blocks one by one".into());
+    let scattered = if host == 32 { 0 } else { wild & !((1u32 << host) - 1) };
+    if netmask && scattered != 0 {
+        return Err("this is neither a netmask nor a wildcard".into());
     }
-    let net = Family::V4.net(u128::from(a.to_bits()), (32 - host) as u8);
-    if net.trunc() != net {
-        return Err(format!("host bits are set; the network is {}", net.trunc()));
+    if scattered.count_ones() > MAX_WILDCARD_BLOCKS.ilog2() {
+        return Err(format!("the wildcard stands for more than {MAX_WILDCARD_BLOCKS} separate blocks"));
     }
-    Ok(vec![net])
+    if a.to_bits() & wild != 0 {
+        return Err(format!("host bits are set; the network is {} {mask}", Ipv4Addr::from_bits(a.to_bits() & !wild)));
+    }
+    let size = if host == 32 { u32::MAX } else { (1u32 << host) - 1 };
+    let mut blocks = Vec::new();
+    let mut part = 0u32;
+    loop {
+        let first = a.to_bits() | part;
+        blocks.push((u128::from(first), u128::from(first | size)));
+        // The next subset of the scattered bits.
+        part = part.wrapping_sub(scattered) & scattered;
+        if part == 0 {
+            break;
+        }
+    }
+    Ok(RangeSet::new(blocks).prefixes(Family::V4))
 }

@@ -91,12 +91,16 @@ fn refang(chars: &[Ch]) -> Vec<Ch> {
 /// The tokens of a request.
 pub fn tokens(text: &str) -> Result<Vec<Token>, RequestError> {
     let mut out = Vec::new();
+    let mut folds = false;
     for (i, line) in text.lines().enumerate() {
         let chars: Vec<Ch> =
             line.chars().enumerate().map(|(col, raw)| Ch { c: plain(raw), column: col + 1, raw }).collect();
-        let quoted = chars.iter().take_while(|x| matches!(x.c, '>' | ' ' | '|')).count();
+        let quoted = chars.iter().take_while(|x| matches!(x.c, '>' | ' ' | '|' | '\t')).count();
+        let indented = chars.get(quoted.saturating_sub(1)).or(chars.first()).is_some_and(|x| x.c.is_whitespace());
         let chars = refang(&chars[quoted..]);
-        if !is_mail_header(&chars) {
+        let header = is_mail_header(&chars);
+        folds = folding(&chars) || (folds && indented && !chars.is_empty());
+        if !header && !folds {
             one_line(i + 1, &chars, &mut out)?;
         }
         let blank = chars.iter().all(|x| x.c.is_whitespace());
@@ -117,11 +121,58 @@ pub fn is_header(line: &str) -> bool {
 /// Header lines of quoted mail say nothing about the filter.
 fn is_mail_header(chars: &[Ch]) -> bool {
     let line: String = chars.iter().map(|x| x.c.to_ascii_lowercase()).collect();
-    let always = ["subject:", "date:", "message-id:", "received:", "件名:", "日時:", "送信日時:"];
+    let always = ["subject:", "date:", "sent:", "message-id:", "件名:", "日時:", "送信日時:"];
     let with_mailbox = ["from:", "to:", "cc:", "差出人:", "宛先:", "reply-to:"];
-    always.iter().any(|h| line.starts_with(h))
+    folding(chars)
+        || always.iter().any(|h| line.starts_with(h))
         || (line.contains('@') && with_mailbox.iter().any(|h| line.starts_with(h)))
         || (line.trim_end().ends_with("wrote:") && line.starts_with("on "))
+}
+
+/// Headers that mail programs write for each other and continue on indented lines; they are full of addresses of relays.
+fn folding(chars: &[Ch]) -> bool {
+    const NAMES: [&str; 17] = [
+        "received:", "received-spf:", "authentication-results:", "dkim-signature:", "return-path:", "delivered-to:",
+        "mime-version:", "content-type:", "content-transfer-encoding:", "content-disposition:", "in-reply-to:",
+        "references:", "user-agent:", "list-unsubscribe:", "list-id:", "thread-index:", "thread-topic:",
+    ];
+    let line: String = chars.iter().take(60).map(|x| x.c.to_ascii_lowercase()).collect();
+    let own = ["x-", "arc-"].iter().any(|p| {
+        let name = line.strip_prefix(p).and_then(|r| r.split_once(':')).map(|r| r.0);
+        name.is_some_and(|n| !n.is_empty() && n.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'))
+    });
+    own || NAMES.iter().any(|n| line.starts_with(n))
+}
+
+/// `http://`, `hxxps://` … from `i`: only its host and port are read, as an address with a TCP port; the rest of a URL
+/// says nothing about packets.
+fn url(line: usize, chars: &[Ch], i: &mut usize, spaced: bool, out: &mut Vec<Token>) -> Result<bool, RequestError> {
+    const SCHEMES: [&str; 6] = ["https", "http", "hxxps", "hxxp", "ftp", "fxp"];
+    let rest: String = chars[*i..].iter().take(12).map(|x| x.c.to_ascii_lowercase()).collect();
+    let Some(scheme) = SCHEMES.iter().find(|s| rest.strip_prefix(**s).is_some_and(|r| r.starts_with("://"))) else {
+        return Ok(false);
+    };
+    let from = *i + scheme.len() + 3;
+    let all = |x: &&Ch| !x.c.is_whitespace() && x.c.is_ascii() && !matches!(x.c, '"' | '<' | '>' | ',' | ';');
+    let end = from + chars[from..].iter().take_while(all).count();
+    let host_end = from + chars[from..end].iter().take_while(|x| !matches!(x.c, '/' | '?' | '#')).count();
+    let host = &chars[from..host_end];
+    let mut own = Vec::new();
+    one_line(line, host, &mut own)?;
+    let address = own.iter().find(|t| matches!(t.kind, Kind::Addr(_))).cloned();
+    let port = match own.as_slice() {
+        [.., a, b] if a.kind == Kind::Colon && matches!(b.kind, Kind::Number(_)) => Some(b.clone()),
+        _ => None,
+    };
+    if let Some(address) = address {
+        out.push(Token { spaced, ..address });
+        if let Some(port) = port {
+            let after = |kind, text: &str| Token { kind, text: text.into(), spaced: false, ..port.clone() };
+            out.extend([Token { spaced: true, ..port.clone() }, after(Kind::Slash, "/"), after(Kind::Word("tcp".into()), "tcp")]);
+        }
+    }
+    *i = end;
+    Ok(true)
 }
 
 fn one_line(line: usize, chars: &[Ch], out: &mut Vec<Token>) -> Result<(), RequestError> {
@@ -141,6 +192,10 @@ fn one_line(line: usize, chars: &[Ch], out: &mut Vec<Token>) -> Result<(), Reque
             '/' => single(&mut i, Kind::Slash),
             ',' | ';' | '+' | '&' => single(&mut i, Kind::Comma),
             ':' if !starts_ipv6(&chars[i..]) => single(&mut i, Kind::Colon),
+            'h' | 'H' | 'f' | 'F' if url(line, chars, &mut i, spaced, out)? => {
+                spaced = true;
+                continue;
+            }
             _ if c.is_ascii_alphanumeric() || c == ':' => {
                 let end = i + chars[i..].iter().take_while(|x| in_word(x.c)).count();
                 let mut all: Vec<Ch> = chars[i..end].to_vec();

@@ -11,20 +11,43 @@ use suimon_base::{Action, Rule, RuleSet};
 /// Most lines around the list that are passed over and named in a question.
 pub const MAX_UNREAD_LINES: usize = 200;
 
-/// What the beginning of a line says about the dialect, most telling first.
-const SIGNS: [(&str, &[&str]); 11] = [
-    ("nftables", &["table inet ", "table ip ", "table ip6 ", "#!/usr/sbin/nft", "add rule inet ", "nft add "]),
-    ("junos", &["set firewall ", "firewall {", "family inet {", "family inet6 {"]),
-    ("nokia-sros", &["/configure filter ", "configure filter ", "ip-filter ", "ipv6-filter ", "/configure { filter", "mac-filter "]),
-    ("huawei-vrp", &["acl number ", "acl name ", "acl ipv6 "]),
-    ("mikrotik", &["/ip firewall ", "/ipv6 firewall ", "/ip/firewall", "/ipv6/firewall"]),
-    ("flowspec", &["match destination ", "match source ", "match protocol "]),
-    ("cisco-xr", &["ipv4 access-list "]),
-    ("cisco-ios", &["ip access-list extended ", "access-list 1", "access-list 2"]),
-    ("cisco-nxos", &["ip access-list "]),
-    ("cisco-ios", &["ipv6 access-list "]),
-    ("cisco-ios", &["permit ip ", "permit tcp ", "permit udp ", "deny ip ", "deny tcp ", "deny udp ", "deny icmp ", "deny gre ", "deny esp "]),
+/// What the beginning of a line says about the dialect, most telling first; where several dialects share a line, the
+/// first of them that can read the text is taken.
+const SIGNS: [(&[&str], &[&str]); 11] = [
+    (&["nftables"], &["table inet ", "table ip ", "table ip6 ", "#!/usr/sbin/nft", "add rule inet ", "nft add "]),
+    (&["junos"], &["set firewall ", "firewall {", "family inet {", "family inet6 {"]),
+    (
+        &["nokia-sros"],
+        &["/configure filter ", "configure filter ", "/configure { filter", "ip-filter ", "ipv6-filter "],
+    ),
+    (&["huawei-vrp"], &["acl number ", "acl name ", "acl ipv6 "]),
+    (&["mikrotik"], &["/ip firewall ", "/ipv6 firewall ", "/ip/firewall", "/ipv6/firewall"]),
+    (&["flowspec"], &["match destination ", "match source ", "match protocol "]),
+    (&["rtbh"], &["route "]),
+    (&["cisco-xr"], &["ipv4 access-list "]),
+    (&["cisco-ios"], &["ip access-list extended ", "access-list 1", "access-list 2"]),
+    (&["cisco-nxos", "arista-eos"], &["ip access-list "]),
+    (
+        &["cisco-ios", "cisco-xr", "cisco-nxos", "arista-eos"],
+        &[
+            "ipv6 access-list ",
+            "permit ip ",
+            "permit tcp ",
+            "permit udp ",
+            "deny ip ",
+            "deny tcp ",
+            "deny udp ",
+            "deny icmp ",
+            "deny gre ",
+            "deny esp ",
+        ],
+    ),
 ];
+
+/// Whether a line begins with one of the signs. "Route" is a word of mails too, so it counts only with a community.
+fn shows(line: &str, signs: &[&str]) -> bool {
+    signs.iter().any(|s| line.starts_with(s) && (*s != "route " || line.contains(" community ")))
+}
 
 /// A line without what a mail program puts before it.
 fn unquoted(line: &str) -> &str {
@@ -47,18 +70,23 @@ fn unnumbered(line: &str) -> &str {
 /// but that this program cannot read.
 pub fn recognise(text: &str) -> Option<Result<Dialect, &'static str>> {
     let lines: Vec<&str> = text.lines().map(|l| unnumbered(unquoted(l))).collect();
-    let found = SIGNS.iter().find(|(_, signs)| lines.iter().any(|l| signs.iter().any(|s| l.starts_with(s))))?;
-    Some(found.0.parse().map_err(|_| found.0))
+    let found = SIGNS.iter().find(|(_, signs)| lines.iter().any(|l| shows(l, signs)))?;
+    let known: Vec<Dialect> = found.0.iter().filter_map(|n| n.parse().ok()).collect();
+    let Some(&first) = known.first() else { return Some(Err(found.0.first().copied().unwrap_or_default())) };
+    let reads = |d: &&Dialect| list_of(text).is_ok_and(|(list, _)| dialect::parse(&list, **d).is_ok());
+    // Reading is dear only where there is a choice.
+    let chosen = if known.len() == 1 { Some(&first) } else { known.iter().find(reads) };
+    Some(Ok(chosen.copied().unwrap_or(first)))
 }
 
 /// Whether a line may belong to a list of the dialect; others at the beginning and the end are the mail around it.
 fn belongs(line: &str) -> bool {
     let l = unnumbered(line);
-    const STARTS: [&str; 40] = [
+    const STARTS: [&str; 41] = [
         "ip ", "ipv4 ", "ipv6 ", "access-list", "permit", "deny", "remark", "no ", "!", "#", "exit", "end", "acl ", "rule ",
         "step", "set ", "firewall", "family", "filter", "term", "from", "then", "table", "chain", "type ", "policy", "add ",
         "flush", "define", "match ", "/", "entry", "action", "configure", "commit", "description", "statistics", "}", "{",
-        "interface",
+        "interface", "route ",
     ];
     STARTS.iter().any(|s| l.starts_with(s))
 }
@@ -68,7 +96,7 @@ fn list_of(text: &str) -> Result<(String, Vec<String>), RequestError> {
     let lines: Vec<&str> = text.lines().map(unquoted).collect();
     let telling = |l: &&str| {
         let l = unnumbered(l);
-        SIGNS.iter().any(|(_, signs)| signs.iter().any(|s| l.starts_with(s)))
+        SIGNS.iter().any(|(_, signs)| shows(l, signs))
     };
     let first = lines.iter().position(|l| telling(&l)).unwrap_or(0);
     let last = lines.iter().rposition(|l| belongs(l)).unwrap_or(lines.len().saturating_sub(1)).max(first);

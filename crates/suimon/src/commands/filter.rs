@@ -1,34 +1,27 @@
-//! `filter compile` and `filter check`.
+//! `filter compile` and `filter check`; the other `filter` commands are in the modules beside.
 
-use super::read_text;
-use crate::cli::FilterCommand;
+use super::{filter_judge, filter_request, read_text};
+use crate::cli::{CompileArgs, FilterCommand};
 use crate::exit::{Exit, bad_input};
 use crate::output;
-use std::path::Path;
 use suimon_filter::compile::{Options, compile};
 use suimon_filter::dialect::Dialect;
 use suimon_filter::output::{CheckOutput, CompileOutput};
 use suimon_filter::proof::{self, SetBox, Space};
-use suimon_filter::request::{self, Parsed};
+use suimon_filter::request::Parsed;
 
-/// Compiles or checks.
+/// Runs a `filter` command.
 pub fn run(command: &FilterCommand, json: bool) -> anyhow::Result<Exit> {
     match command {
-        FilterCommand::Compile { request, dialect, name, end } => {
-            let parsed = parse(request)?;
-            let options = Options { name: name.clone(), end: end.clone(), ..Options::default() };
-            let compiled =
-                compile(&parsed.rules, dialect_of(dialect)?, &options).map_err(|e| bad_input(e.to_string()))?;
-            if json {
-                output::json(&CompileOutput::new(compiled, parsed.questions));
-            } else {
-                notes(&parsed, &compiled.warnings);
-                output::raw(&compiled.text);
-            }
-            Ok(Exit::Done)
+        FilterCommand::Request(args) => filter_request::run(args, json),
+        FilterCommand::Lint(args) => filter_judge::lint(args, json),
+        FilterCommand::Explain { acl, dialect, packet } => filter_judge::explain(acl, dialect, packet, json),
+        FilterCommand::Diff { a, b, dialect, dialect_b } => {
+            filter_judge::diff((a, dialect), (b, dialect_b.as_ref().unwrap_or(dialect)), json)
         }
+        FilterCommand::Compile(args) => compile_request(args, json),
         FilterCommand::Check { request, acl, dialect } => {
-            let parsed = parse(request)?;
+            let Some(parsed) = filter_request::read_request(request, json)? else { return Ok(Exit::No) };
             let dialect = dialect_of(dialect)?;
             let proof = proof::check(&parsed.rules, &read_text(acl)?, dialect)
                 .map_err(|e| bad_input(format!("{}: {e}", acl.display())))?;
@@ -49,11 +42,31 @@ pub fn run(command: &FilterCommand, json: bool) -> anyhow::Result<Exit> {
     }
 }
 
-fn parse(path: &Path) -> anyhow::Result<Parsed> {
-    request::parse(&read_text(path)?).map_err(|e| bad_input(format!("{}: {e}", path.display())))
+fn compile_request(args: &CompileArgs, json: bool) -> anyhow::Result<Exit> {
+    let Some(parsed) = filter_request::read_request(&args.request, json)? else { return Ok(Exit::No) };
+    let options = Options {
+        name: args.name.clone(),
+        version: args.list_version,
+        case: args.case.clone(),
+        requester: args.requester.clone(),
+        end: args.end.clone(),
+        interface: args.interface.clone(),
+        outbound: args.outbound,
+        ..Options::default()
+    };
+    let dialect = dialect_of(&args.dialect)?;
+    let compiled = compile(&parsed.rules, dialect, &options).map_err(|e| bad_input(e.to_string()))?;
+    if json {
+        output::json(&CompileOutput::new(compiled, parsed.questions));
+    } else {
+        notes(&parsed, &compiled.warnings);
+        output::raw(if args.undo { &compiled.undo } else { &compiled.text });
+    }
+    Ok(Exit::Done)
 }
 
-fn dialect_of(name: &str) -> anyhow::Result<Dialect> {
+/// A dialect by its name.
+pub fn dialect_of(name: &str) -> anyhow::Result<Dialect> {
     name.parse().map_err(|e| bad_input(format!("{e}")))
 }
 
@@ -72,7 +85,8 @@ fn notes(parsed: &Parsed, warnings: &[String]) {
     }
 }
 
-fn space(name: &str, space: &Space) {
+/// Prints a set of headers.
+pub fn space(name: &str, space: &Space) {
     if space.is_empty() {
         return output::line(format!("{name}: nothing"));
     }

@@ -4,6 +4,8 @@ pub mod case;
 pub mod decode;
 pub mod detect;
 pub mod filter;
+pub mod filter_judge;
+pub mod filter_request;
 pub mod ledger;
 pub mod measure;
 pub mod serve;
