@@ -15,6 +15,20 @@ pub enum Profile {
     /// Contiguous wildcards, one port a line, no permit before the last line.
     #[default]
     Basic,
+    /// Lists and ranges of ports, sets of addresses or non-contiguous wildcards, and permits before wider denies, each where
+    /// the dialect has it.
+    Compact,
+}
+
+impl std::str::FromStr for Profile {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        match s {
+            "basic" => Ok(Profile::Basic),
+            "compact" => Ok(Profile::Compact),
+            _ => Err(format!("{:?} is not a profile; use basic or compact", s.chars().take(80).collect::<String>())),
+        }
+    }
 }
 
 /// What is written around the rules.
@@ -92,6 +106,8 @@ pub struct Compiled {
     pub lines: usize,
     /// Whether no fewer lines exist in the profile; `false` where the dialect has no claim or the search was cut.
     pub least: bool,
+    /// The fewest lines that any text of the profile has, as far as that is proven; 1 where nothing more is known.
+    pub at_least: usize,
     /// The text read back and compared with the rules.
     pub proof: Proof,
     /// What a person should know before entering it.
@@ -189,7 +205,14 @@ pub fn compile_watched(
     check_name(&options.name)?;
     check_interface(options.interface.as_deref())?;
     check_rules(rules)?;
-    let written = dialect::write(rules, dialect, options)?;
+    let (written, at_least) = match options.profile {
+        Profile::Basic => {
+            let written = dialect::write(rules, dialect, options)?;
+            let bound = if written.least { written.lines } else { 1 };
+            (written, bound)
+        }
+        Profile::Compact => dialect::write_compact(rules, dialect, options)?,
+    };
     watch(Step::Written);
     let read = dialect::parse(&written.text, dialect).map_err(CheckError::from);
     watch(Step::Read);
@@ -212,6 +235,7 @@ pub fn compile_watched(
         undo: written.undo,
         lines: written.lines,
         least: written.least,
+        at_least,
         proof,
         warnings: written.warnings,
     })

@@ -8,6 +8,7 @@
 mod area;
 mod boxes;
 mod bulk;
+pub mod compact;
 pub mod compile;
 mod cover;
 mod diagram;
@@ -23,4 +24,5 @@ pub mod proof;
 pub mod range;
 pub mod request;
 mod solve;
+pub mod synth;
 mod text;

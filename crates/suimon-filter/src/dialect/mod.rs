@@ -1,12 +1,14 @@
 //! The dialects: how each writes rules, and how each is read back.
 
 mod acl;
+mod compact;
 mod flowspec;
 mod flowspec_read;
 mod junos;
 mod junos_read;
 mod mikrotik;
 mod mikrotik_read;
+mod ios_groups;
 mod names;
 mod nft;
 mod nft_read;
@@ -134,7 +136,10 @@ pub struct Listing {
 /// At the first thing the dialect does not have, with its place.
 pub fn parse(text: &str, dialect: Dialect) -> Result<Listing, ParseError> {
     match dialect {
-        Dialect::CiscoIos => acl::parse(&acl::facts::IOS, text),
+        Dialect::CiscoIos => {
+            let (text, from) = ios_groups::written_out(text)?;
+            ios_groups::renumber(acl::parse(&acl::facts::IOS, &text), &from)
+        }
         Dialect::CiscoXr => acl::parse(&acl::facts::XR, text),
         Dialect::CiscoNxos => acl::parse(&acl::facts::NXOS, text),
         Dialect::AristaEos => acl::parse(&acl::facts::EOS, text),
@@ -173,6 +178,8 @@ pub(crate) fn write(rules: &RuleSet, dialect: Dialect, options: &Options) -> Res
         Dialect::Rtbh => rtbh::write(rules, options),
     }
 }
+
+pub(crate) use compact::write as write_compact;
 
 /// The bit of a TCP flag's name (`syn`, `ack` …).
 pub(crate) fn flag_bit(name: &str) -> Option<u8> {

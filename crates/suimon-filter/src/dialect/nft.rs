@@ -80,31 +80,23 @@ pub fn write(rules: &RuleSet, options: &Options) -> Result<Written, CompileError
     Ok(table(&name, &sets, &body, options))
 }
 
-/// Lines of profile `compact`, each with its family, whether it drops, and the index of its rule.
+/// Lines of profile `compact` that drop, each with its family and the index of its rule.
 pub fn compact<'a>(
-    lines: impl Iterator<Item = (Family, bool, usize, &'a HeaderBox)>,
+    lines: impl Iterator<Item = (Family, usize, &'a HeaderBox)>,
     options: &Options,
 ) -> Result<Written, CompileError> {
     let name = options.full_name().to_ascii_lowercase().replace('-', "_");
     let mut sets = Sets::default();
     let mut body: Vec<String> = Vec::new();
-    // What fragments of IPv6 meet, in the order of the lines, where a line with ports or flags makes the guard needed.
-    let mut fragments: Vec<String> = Vec::new();
-    let mut guarded = false;
-    for (family, drops, rule, fields) in lines {
-        let verdict = if drops { "drop" } else { "accept" };
-        let text = format!("{} {verdict}", statement(fields, family, rule, &mut sets)?);
-        if family == Family::V6 && has_upper(fields, family) {
-            guarded = true;
-        } else if family == Family::V6 {
-            let restricted = if fields[FRAG].is(1, 1) { text.clone() } else { format!("frag frag-off != 0 {text}") };
-            fragments.push(restricted);
-        }
-        body.push(text);
+    let mut upper: Vec<String> = Vec::new();
+    for (family, rule, fields) in lines {
+        let guarded = family == Family::V6 && has_upper(fields, family);
+        let list = if guarded { &mut upper } else { &mut body };
+        list.push(format!("{} drop", statement(fields, family, rule, &mut sets)?));
     }
-    if guarded {
-        fragments.push(GUARD.into());
-        body.splice(0..0, fragments);
+    if !upper.is_empty() {
+        body.push(GUARD.into());
+        body.extend(upper);
     }
     Ok(table(&name, &sets, &body, options))
 }

@@ -1,0 +1,206 @@
+//! Profile `compact` against searches that share no code with it, and through the proof.
+
+use proptest::prelude::*;
+use std::collections::{BTreeSet, HashSet};
+use suimon_base::{Action, Match, PortRange, Rule, RuleSet};
+use suimon_filter::compile::{CompileError, Options, Profile, compile};
+use suimon_filter::dialect::Dialect;
+
+fn options() -> Options {
+    Options { profile: Profile::Compact, ..Options::default() }
+}
+
+fn discard(matches: Match) -> Rule {
+    Rule { matches, action: Action::Discard }
+}
+
+fn v6(i: u32) -> ipnet::IpNet {
+    ipnet::IpNet::V6(ipnet::Ipv6Net::from(std::net::Ipv6Addr::from_bits((0x2001_0db8u128 << 96) + u128::from(i))))
+}
+
+/// Addresses × destination ports 53, 80 and the rest, of UDP: what each line takes, as a mask of 4 × 3 bits.
+fn cell(address: u32, port: u32) -> u32 {
+    1 << (address * 3 + port)
+}
+
+/// Every line of IOS for IPv6: a prefix, with no port, a list of the three ports, or a range over them.
+fn shapes() -> Vec<(u32, bool)> {
+    let mut out: BTreeSet<(u32, bool)> = BTreeSet::new();
+    for len in 0..3u32 {
+        let size = 4 >> len;
+        for first in (0..4).step_by(size as usize) {
+            // All ports but the named two are one class: a range that reaches beyond them needs more than a line without
+            // ports does.
+            for ports in [1u32, 2, 3, 7] {
+                let mask = (first..first + size)
+                    .flat_map(|a| (0..3).filter(move |p| ports >> p & 1 == 1).map(move |p| cell(a, p)))
+                    .fold(0, |m, c| m | c);
+                // A permit names one port or none.
+                out.insert((mask, ports == 7 || ports.count_ones() == 1));
+            }
+        }
+    }
+    out.into_iter().collect()
+}
+
+/// Fewest lines by trying one, two, three … denies and counting the permits that they need.
+fn fewest(target: u32) -> usize {
+    let shapes = shapes();
+    let permits: Vec<u32> = shapes.iter().filter(|s| s.1 && s.0 & target == 0).map(|s| s.0).collect();
+    let denies: Vec<u32> = shapes.iter().map(|s| s.0).filter(|s| s & target != 0).collect();
+    let cover = |bad: u32| -> usize {
+        let mut reached: HashSet<u32> = HashSet::from([0]);
+        for n in 0..=12 {
+            if reached.iter().any(|r| bad & !r == 0) {
+                return n;
+            }
+            reached = reached.iter().flat_map(|&r| permits.iter().map(move |&p| r | (p & bad))).collect();
+        }
+        99
+    };
+    let mut best = usize::MAX;
+    let mut unions: HashSet<u32> = HashSet::from([0]);
+    for n in 0..best {
+        if n >= best {
+            break;
+        }
+        for u in unions.iter().filter(|&&u| target & !u == 0) {
+            best = best.min(n + cover(u & !target));
+        }
+        if best <= n + 1 {
+            break;
+        }
+        unions = unions
+            .iter()
+            .flat_map(|&u| {
+                // Some line has to take the lowest cell that is still missing.
+                let missing = target & !u;
+                let lowest = missing & missing.wrapping_neg();
+                denies.iter().filter(move |&&d| d & lowest != 0).map(move |&d| u | d)
+            })
+            .collect();
+        if unions.is_empty() {
+            break;
+        }
+    }
+    best
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn as_few_as_exhaustive_search(picks in prop::collection::vec((0u32..4, 0u32..3), 1..9)) {
+        let mut target = 0;
+        let mut set = RuleSet::default();
+        for (a, p) in picks {
+            let ports: &[u32] = if p == 2 { &[0, 1, 2] } else { &[p] };
+            target |= ports.iter().fold(0, |m, &p| m | cell(a, p));
+            let dst_ports = if p == 2 { vec![] } else { vec![PortRange::one([53, 80][p as usize])] };
+            set.rules.push(discard(Match { dst: vec![v6(a)], proto: Some(17), dst_ports, ..Match::default() }));
+        }
+        let got = compile(&set, Dialect::CiscoIos, &options()).unwrap();
+        let want = fewest(target);
+        // One more line permits everything else. Non-first fragments cost nothing here: a line without ports takes them.
+        prop_assert!(got.at_least <= got.lines);
+        prop_assert!(got.at_least <= want + 1, "at least {} but {} suffice\n{}", got.at_least, want + 1, got.text);
+        if got.least {
+            prop_assert_eq!(got.lines, want + 1, "{}", got.text);
+        }
+        prop_assert!(got.lines > want, "{}", got.text);
+    }
+}
+
+fn net() -> impl Strategy<Value = ipnet::IpNet> {
+    let v4 = (0u32..64, 26u8..=32).prop_map(|(x, len)| {
+        let a = std::net::Ipv4Addr::from_bits(0xc000_0240 + x);
+        ipnet::IpNet::V4(ipnet::Ipv4Net::new_assert(a, len).trunc())
+    });
+    prop_oneof![4 => v4, 1 => (0u32..16).prop_map(v6)]
+}
+
+fn rules() -> impl Strategy<Value = RuleSet> {
+    let ports = || prop::collection::vec((0u16..30, 0u16..3).prop_map(|(lo, n)| PortRange { lo, hi: lo + n }), 0..3);
+    let proto = prop::sample::select(vec![None, Some(1), Some(6), Some(17), Some(17)]);
+    let nets = || prop::collection::vec(net(), 0..4);
+    let action = prop_oneof![6 => Just(Action::Discard), 1 => Just(Action::Permit)];
+    let rule = (nets(), nets(), proto, ports(), ports(), action).prop_map(|(src, dst, proto, a, b, action)| {
+        let ported = matches!(proto, Some(6 | 17));
+        let (src_ports, dst_ports) = if ported { (a, b) } else { (vec![], vec![]) };
+        Rule { matches: Match { src, dst, proto, src_ports, dst_ports, ..Match::default() }, action }
+    });
+    prop::collection::vec(rule, 1..4).prop_map(|rules| RuleSet { rules })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// What `compile` gives out is proved; nothing may be refused because the written text is wrong, and no list may be
+    /// longer than its counterpart in `basic` or shorter than the bound.
+    #[test]
+    fn texts_prove_equal(set in rules()) {
+        for dialect in [Dialect::CiscoIos, Dialect::Nftables, Dialect::Flowspec] {
+            let basic = compile(&set, dialect, &Options::default());
+            match compile(&set, dialect, &options()) {
+                Ok(c) => {
+                    prop_assert!(c.proof.equal && c.at_least <= c.lines && c.least == (c.at_least == c.lines));
+                    if let Ok(basic) = basic {
+                        prop_assert!(c.lines <= basic.lines, "{} {}\n{}\n{}", c.lines, basic.lines, c.text, basic.text);
+                        prop_assert!(c.at_least <= basic.lines);
+                    }
+                }
+                Err(e @ CompileError::NotProved(_)) => return Err(TestCaseError::fail(format!("{dialect}: {e}"))),
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn a_hole_costs_two_lines() {
+    let dst = (0..8).filter(|&i| i != 5).map(v6).collect();
+    let set = RuleSet { rules: vec![discard(Match { dst, proto: Some(17), ..Match::default() })] };
+    let basic = compile(&set, Dialect::CiscoIos, &Options::default()).unwrap();
+    let got = compile(&set, Dialect::CiscoIos, &options()).unwrap();
+    assert_eq!((basic.lines, got.lines, got.at_least, got.least), (4, 3, 3, true), "{}", got.text);
+    assert!(got.text.contains("permit 17 any host 2001:db8::5") || got.text.contains("permit udp any host 2001:db8::5"));
+}
+
+#[test]
+fn ports_share_a_line_and_addresses_a_group() {
+    let ports = [53u16, 80, 123, 389].map(PortRange::one).to_vec();
+    let dst: Vec<ipnet::IpNet> = ["192.0.2.1/32", "192.0.2.9/32", "198.51.100.0/25"].map(|n| n.parse().unwrap()).to_vec();
+    let m = Match { dst, proto: Some(17), src_ports: ports, ..Match::default() };
+    let set = RuleSet { rules: vec![discard(m)] };
+    for (dialect, lines) in [(Dialect::CiscoIos, 2), (Dialect::Nftables, 1), (Dialect::Flowspec, 3)] {
+        let got = compile(&set, dialect, &options()).unwrap();
+        assert_eq!((got.lines, got.least), (lines, true), "{}", got.text);
+    }
+    let ios = compile(&set, Dialect::CiscoIos, &options()).unwrap().text;
+    assert!(ios.contains("object-group network SUIMON-G1\n host 192.0.2.1\n"), "{ios}");
+    assert!(ios.contains("deny udp any eq 53 80 123 389 object-group SUIMON-G1"), "{ios}");
+}
+
+#[test]
+fn a_wildcard_where_the_bits_say_it() {
+    let dst = ["192.0.2.1/32", "192.0.2.5/32", "192.0.2.9/32", "192.0.2.13/32"].map(|n| n.parse().unwrap()).to_vec();
+    let set = RuleSet { rules: vec![discard(Match { dst, proto: Some(6), ..Match::default() })] };
+    let got = compile(&set, Dialect::CiscoIos, &options()).unwrap();
+    assert!(got.text.contains("deny tcp any 192.0.2.1 0.0.0.12"), "{}", got.text);
+}
+
+#[test]
+fn a_long_list_has_a_bound_and_says_that_it_is_not_proven() {
+    let dst = (0..300u32).map(|i| v6(i.wrapping_mul(2_654_435_761) % 4096)).collect();
+    let set = RuleSet { rules: vec![discard(Match { dst, proto: Some(17), ..Match::default() })] };
+    let got = compile(&set, Dialect::CiscoIos, &options()).unwrap();
+    let basic = compile(&set, Dialect::CiscoIos, &Options::default()).unwrap();
+    assert!(!got.least && got.at_least > 2 && got.at_least <= got.lines && got.lines <= basic.lines, "{}", got.at_least);
+}
+
+#[test]
+fn a_rate_is_refused() {
+    let limit = Rule { matches: Match { proto: Some(17), ..Match::default() }, action: Action::LimitPps(5) };
+    let got = compile(&RuleSet { rules: vec![limit] }, Dialect::Nftables, &options());
+    assert!(matches!(got, Err(CompileError::Unsupported { .. })));
+}
