@@ -49,7 +49,9 @@ impl Packet {
 
 /// Why a description of a packet is not understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("packet {text:?}: {message}; write it as `udp 198.51.100.1:53 > 192.0.2.7:4242`, `tcp [2001:db8::1]:1024 > [2001:db8::2]:80 [S] length 60`, `icmp A > B`, `gre A > B`, `udp A > B later-fragment`")]
+#[error(
+    "packet {text:?}: {message}; write it as `udp 198.51.100.1:53 > 192.0.2.7:4242`, `tcp [2001:db8::1]:1024 > [2001:db8::2]:80 [S] length 60`, `icmp A > B`, `gre A > B`, `udp A > B later-fragment`"
+)]
 pub struct PacketError {
     /// The words in question, at most 60 characters.
     pub text: String,
@@ -143,7 +145,12 @@ impl FromStr for Packet {
                 "later-fragment" | "fragment" | "frag" => fragment = Fragment::Later,
                 _ if word.starts_with('[') && proto == 6 => tcp_flags = Some(flags(word)?),
                 _ if word.starts_with('[') => return fail(word, "only TCP has flags"),
-                _ => return fail(word, "this is not understood; after the destination may stand [flags], length N, first-fragment, later-fragment"),
+                _ => {
+                    return fail(
+                        word,
+                        "this is not understood; after the destination may stand [flags], length N, first-fragment, later-fragment",
+                    );
+                }
             }
         }
         let ports = match (src_port, dst_port) {

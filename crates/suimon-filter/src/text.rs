@@ -14,11 +14,12 @@ pub fn remarks<'a>(lines: &[&'a str]) -> Vec<(usize, &'a str)> {
     let words = ["remark", "description", "comment", "annotate"];
     let is = |l: &str| {
         let l = l.trim_start();
-        marks.iter().any(|m| l.starts_with(m)) || l.contains('#') || l.split([' ', '=', '"']).any(|w| words.contains(&w))
+        marks.iter().any(|m| l.starts_with(m))
+            || l.contains('#')
+            || l.split([' ', '=', '"']).any(|w| words.contains(&w))
     };
     lines.iter().enumerate().filter(|(_, l)| is(l)).map(|(i, l)| (i + 1, *l)).collect()
 }
-
 
 /// Whether some remark says when the filter ends.
 pub fn says_end(text: &str) -> bool {

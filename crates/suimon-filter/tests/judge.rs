@@ -197,7 +197,11 @@ ipv6 access-list DOS-v1-V6
 
 #[test]
 fn a_clean_list_has_no_findings() {
-    let options = LintOptions { budget: Some(6), protects: vec!["192.0.2.0/24".parse().unwrap(), "2001:db8::/32".parse().unwrap()], running: None };
+    let options = LintOptions {
+        budget: Some(6),
+        protects: vec!["192.0.2.0/24".parse().unwrap(), "2001:db8::/32".parse().unwrap()],
+        running: None,
+    };
     assert_eq!(found(CLEAN, &options), []);
     let report = lint(CLEAN, Dialect::CiscoIos, &LintOptions { budget: Some(5), ..options });
     assert_eq!(report.lines, 6);
@@ -219,7 +223,12 @@ fn each_mistake_is_found_at_its_line() {
     has(CLEAN.split("ipv6").next().unwrap(), &default, F::OtherFamily, 0);
     has(&CLEAN.replace(" 20 deny", " 5 deny"), &default, F::SequenceOrder, 4);
     has(&CLEAN.replace(" 20 deny", " 10 deny"), &default, F::SequenceOrder, 4);
-    has(&CLEAN.replace("deny udp any eq 53 host 192", "deny ip any eq 53 host 192"), &default, F::PortWithoutProtocol, 3);
+    has(
+        &CLEAN.replace("deny udp any eq 53 host 192", "deny ip any eq 53 host 192"),
+        &default,
+        F::PortWithoutProtocol,
+        3,
+    );
     has(&CLEAN.replace("host 192.0.2.7 f", "192.0.2.0 255.255.255.0 f"), &default, F::NetmaskForWildcard, 4);
     has(&CLEAN.replace("deny udp any host 192.0.2.7 fr", "drop udp any host 192.0.2.7 fr"), &default, F::Syntax, 4);
     // All mistakes of one text, not only the first.
@@ -244,7 +253,9 @@ fn each_mistake_is_found_at_its_line() {
 fn bindings_are_judged() {
     use FindingId as F;
     let bound = |dir: &str| {
-        format!("{CLEAN}!\ninterface GigabitEthernet0/1\n description customer 7\n ip address 192.0.2.1 255.255.255.0\n ip access-group DOS-v1 {dir}\n!\n")
+        format!(
+            "{CLEAN}!\ninterface GigabitEthernet0/1\n description customer 7\n ip address 192.0.2.1 255.255.255.0\n ip access-group DOS-v1 {dir}\n!\n"
+        )
     };
     assert_eq!(found(&bound("out"), &LintOptions::default()), []);
     let wrong = found(&bound("in"), &LintOptions::default());

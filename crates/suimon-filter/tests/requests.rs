@@ -265,7 +265,10 @@ fn structured_requests_cover_the_model() {
     let first = &p.rules.rules[0];
     assert_eq!(first.action, Action::Permit);
     let m = &first.matches;
-    assert_eq!((m.src.len(), m.dst.len(), m.proto, m.src_ports.len(), m.dst_ports.len(), m.lengths.len()), (2, 3, Some(6), 2, 1, 2));
+    assert_eq!(
+        (m.src.len(), m.dst.len(), m.proto, m.src_ports.len(), m.dst_ports.len(), m.lengths.len()),
+        (2, 3, Some(6), 2, 1, 2)
+    );
     assert_eq!(m.tcp_flags, Some(TcpFlags { mask: 2 | 16 | 64 | 128, value: 2 | 64 }));
     assert_eq!(p.rules.rules[1].matches.fragment, Some(FragmentMatch::Later));
     let actions: Vec<Action> = p.rules.rules.iter().map(|r: &Rule| r.action).collect();
@@ -317,7 +320,11 @@ mod routers {
         assert!(e.to_string().contains("every packet"), "{e}");
         for (text, line, words) in [
             ("Except 192.0.2.9 please:\ndeny udp any host 192.0.2.7\npermit ip any any", 1, "outside the list"),
-            ("例外があります。\n198.51.100.1 は除く\ndeny udp any host 192.0.2.7\npermit ip any any", 2, "outside the list"),
+            (
+                "例外があります。\n198.51.100.1 は除く\ndeny udp any host 192.0.2.7\npermit ip any any",
+                2,
+                "outside the list",
+            ),
             ("ip access-list extended X\n deny ip any host 192.0.2.7 eq 53\n", 2, "cisco-ios"),
         ] {
             let e = parse(text).unwrap_err();
@@ -328,7 +335,9 @@ mod routers {
 
     #[test]
     fn words_of_the_trade_are_no_lists() {
-        for text in ["Please deny 53/UDP to 192.0.2.1", "filter 192.0.2.1 80/TCP", "set the filter: 192.0.2.1 80/TCP please"] {
+        for text in
+            ["Please deny 53/UDP to 192.0.2.1", "filter 192.0.2.1 80/TCP", "set the filter: 192.0.2.1 80/TCP please"]
+        {
             assert_eq!(recognise(text), Ok(Format::Text), "{text}");
             rules(text);
         }
@@ -339,7 +348,8 @@ mod hits {
     use super::*;
     use suimon_filter::request::Critical;
 
-    const SERVICES: &str = "[[service]]\nname = \"emergency calls\"\naddresses = [\"192.0.2.16/28\"]\nproto = \"udp\"\nports = [5060]\n";
+    const SERVICES: &str =
+        "[[service]]\nname = \"emergency calls\"\naddresses = [\"192.0.2.16/28\"]\nproto = \"udp\"\nports = [5060]\n";
 
     /// Catalogue row 86: own-goal and 重要通信.
     #[test]
@@ -412,11 +422,17 @@ mod countries {
         let sizes: Vec<_> = a.definitions.iter().map(|m| m.addresses_v4).collect();
         assert_eq!(sizes, [Some(256), Some(256), Some(256), None, None]);
         assert_eq!(of(Definition::Geolocation).prefixes, Some(2));
-        assert_eq!(of(Definition::Operator).missing, Some("origin.csv (prefix,asn) and operator-country.csv (asn,country)"));
+        assert_eq!(
+            of(Definition::Operator).missing,
+            Some("origin.csv (prefix,asn) and operator-country.csv (asn,country)")
+        );
         assert_eq!(of(Definition::IngressLink).links, ["hongkong-1"]);
         // Half of what the database calls China is registered in Japan; of the other half the registry knows nothing.
         let against = &of(Definition::Geolocation).against[0];
-        assert_eq!((against.with, against.elsewhere_v4, against.unknown_v4, against.elsewhere_percent), (Definition::Registration, 128, 128, 50.0));
+        assert_eq!(
+            (against.with, against.elsewhere_v4, against.unknown_v4, against.elsewhere_percent),
+            (Definition::Registration, 128, 128, 50.0)
+        );
         assert_eq!((a.in_all_v4, a.in_any_v4), (Some(0), Some(512)));
         // 海外 needs a home.
         let abroad = &asked("海外からの通信を遮断")[0];

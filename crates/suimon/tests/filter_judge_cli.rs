@@ -119,11 +119,21 @@ fn a_request_is_shown_with_its_questions() {
     let bench = Bench::new();
     let request = bench.file("request", "> deny udp any eq 53 host 192.0.2.7\n> permit ip any any\n");
     let critical = bench.file("critical.toml", "[[service]]\nname = \"calls\"\naddresses = [\"192.0.2.0/28\"]\n");
-    let args =
-        ["request", "--request", text(&request), "--own", "192.0.2.7/32", "--critical", text(&critical), "--holds", "192.0.2.0/24"];
+    let args = [
+        "request",
+        "--request",
+        text(&request),
+        "--own",
+        "192.0.2.7/32",
+        "--critical",
+        text(&critical),
+        "--holds",
+        "192.0.2.0/24",
+    ];
     let run = filter(&args);
     assert_eq!(run.code, 0, "{}", run.err);
-    for words in ["read as cisco-ios", "drop · proto 17 · to 192.0.2.7/32 · source port 53", "own addresses", "calls"] {
+    for words in ["read as cisco-ios", "drop · proto 17 · to 192.0.2.7/32 · source port 53", "own addresses", "calls"]
+    {
         assert!(run.out.contains(words), "{words:?} is not in\n{}", run.out);
     }
     let schema = Schema::named("filter-request");
@@ -148,13 +158,24 @@ fn a_country_is_answered_with_definitions() {
     assert!(run.out.contains("registration") && run.out.contains("size unknown: no data"), "{}", run.out);
     schema.check_all(&filter(&[&none[..], &["--json"]].concat()).lines(1));
     bench.file("data/geolocation.csv", "prefix,country\n198.51.100.0/24,CN\n2001:db8::/32,CN\n");
-    bench.file("data/delegated-x", "x|JP|ipv4|198.51.100.0|128|20200101|allocated\nx|CN|ipv4|203.0.113.0|256|20200101|assigned\n");
+    bench.file(
+        "data/delegated-x",
+        "x|JP|ipv4|198.51.100.0|128|20200101|allocated\nx|CN|ipv4|203.0.113.0|256|20200101|assigned\n",
+    );
     bench.file("data/ingress.csv", "link,country\nhongkong-1,CN\n");
     let data = bench.0.path().join("data");
     let with = [&none[..], &["--data", text(&data)]].concat();
     let run = filter(&with);
-    assert!(run.out.contains("256 IPv4 addresses, 79228162514264337593543950336 IPv6 addresses, at least 2 lines"), "{}", run.out);
-    assert!(run.out.contains("registration places 128 of them (50 %) elsewhere and knows nothing of 128"), "{}", run.out);
+    assert!(
+        run.out.contains("256 IPv4 addresses, 79228162514264337593543950336 IPv6 addresses, at least 2 lines"),
+        "{}",
+        run.out
+    );
+    assert!(
+        run.out.contains("registration places 128 of them (50 %) elsewhere and knows nothing of 128"),
+        "{}",
+        run.out
+    );
     schema.check_all(&filter(&[&with[..], &["--json"]].concat()).lines(1));
     // Compiling gives the same answer and no filter.
     let run = filter(&["compile", "--request", text(&request), "--dialect", "cisco-ios"]);
@@ -162,7 +183,10 @@ fn a_country_is_answered_with_definitions() {
     assert!(!run.out.contains("deny") && run.out.contains("registration"), "{}", run.out);
     let abroad = bench.file("abroad", "海外からの 192.0.2.1 への通信を遮断\n");
     for more in [&[][..], &["--home", "JP"]] {
-        schema.check_all(&filter(&[&["request", "--request", text(&abroad), "--data", text(&data), "--json"], more].concat()).lines(1));
+        schema.check_all(
+            &filter(&[&["request", "--request", text(&abroad), "--data", text(&data), "--json"], more].concat())
+                .lines(1),
+        );
     }
     bench.file("data/origin.csv", "x\ny,z\n");
     let run = filter(&with);

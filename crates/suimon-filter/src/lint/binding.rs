@@ -110,7 +110,10 @@ pub fn judge(s: &mut Subject<'_>, options: &LintOptions) {
         let from = if own.is_some() { format!("bound on line {}", old.line) } else { "bound there now".to_owned() };
         let why = format!(
             "an interface takes one list for each direction and family: {} replaces {} ({from}) on {} {}, and what that list drops passes from then on",
-            b.list, old.list, b.interface, word(b.inbound)
+            b.list,
+            old.list,
+            b.interface,
+            word(b.inbound)
         );
         let fix = format!("read {} back first and put its lines into {}, or use another place", old.list, b.list);
         s.find(FindingId::ReplacesList, Severity::Error, b.line, why, fix);
@@ -120,8 +123,10 @@ pub fn judge(s: &mut Subject<'_>, options: &LintOptions) {
         let mine: Vec<(usize, String)> =
             names(s.lines.iter().copied()).into_iter().map(|(l, n)| (l, n.to_owned())).collect();
         for (line, name) in mine.into_iter().filter(|(_, n)| known.contains(&n.as_str())) {
-            let why = format!("a list {name} exists on the device: these lines are added to it, after or between its own");
-            let fix = "use a fresh versioned name (`filter compile --name`) and rebind, so that the undo is exact".into();
+            let why =
+                format!("a list {name} exists on the device: these lines are added to it, after or between its own");
+            let fix =
+                "use a fresh versioned name (`filter compile --name`) and rebind, so that the undo is exact".into();
             s.find(FindingId::AddsToList, Severity::Error, line, why, fix);
         }
     }
@@ -173,7 +178,12 @@ fn connected(s: &mut Subject<'_>, b: &Binding) {
         b.interface,
         word(b.inbound)
     );
-    let fix = format!("bind the list {must} on {} (line {}), or {} at the interface where the attack enters", b.interface, b.line, word(b.inbound));
+    let fix = format!(
+        "bind the list {must} on {} (line {}), or {} at the interface where the attack enters",
+        b.interface,
+        b.line,
+        word(b.inbound)
+    );
     s.find(FindingId::WrongDirection, Severity::Error, first, why, fix).others =
         rest.iter().copied().take(super::MAX_PLACES).collect();
 }

@@ -16,7 +16,8 @@ pub fn judge(s: &mut Subject<'_>, options: &LintOptions) {
     other_family(s);
     direction(s, options);
     if s.listing.rules.rules.len() > MAX_JUDGED {
-        let why = format!("the list has more than {MAX_JUDGED} rules; which of them are never reached is not worked out");
+        let why =
+            format!("the list has more than {MAX_JUDGED} rules; which of them are never reached is not worked out");
         s.find(FindingId::NotJudged, Severity::Warning, 0, why, "split the list".into());
         return;
     }
@@ -51,7 +52,8 @@ fn other_family(s: &mut Subject<'_>) {
         _ => return,
     };
     let why = format!("the list drops {named} only: the same attack over {absent} passes");
-    let fix = format!("ask for the {absent} addresses of the same hosts and add their lines, or note that they have none");
+    let fix =
+        format!("ask for the {absent} addresses of the same hosts and add their lines, or note that they have none");
     s.find(FindingId::OtherFamily, Severity::Warning, 0, why, fix);
 }
 
@@ -169,7 +171,10 @@ fn implicit(s: &mut Subject<'_>, alive: &BTreeSet<Node>, (rules, places): (&[Rul
     let (severity, why) = if permits {
         (Severity::Warning, "what no line names is dropped by the end of the list, which the text does not show")
     } else {
-        (Severity::Error, "no line permits anything: the end of the list, which the text does not show, drops all other traffic")
+        (
+            Severity::Error,
+            "no line permits anything: the end of the list, which the text does not show, drops all other traffic",
+        )
     };
     let fix = "add a last line that permits everything else; if dropping the rest is meant, write that line out";
     s.find(FindingId::ImplicitDeny, severity, last, why.into(), fix.into());

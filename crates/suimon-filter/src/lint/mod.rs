@@ -194,7 +194,9 @@ pub fn lint(text: &str, dialect: Dialect, options: &LintOptions) -> LintReport {
     binding::judge(&mut s, options);
     if let Some(free) = options.budget.filter(|&free| lines > free) {
         let at = places.get(free).copied().unwrap_or(0);
-        let why = format!("the list has {lines} lines and the device has room for {free}: from here on they may be refused, or forwarding may fall to software");
+        let why = format!(
+            "the list has {lines} lines and the device has room for {free}: from here on they may be refused, or forwarding may fall to software"
+        );
         let fix = "make room, use a device with more, or ask for a wider filter with fewer lines".into();
         s.find(FindingId::OverBudget, Severity::Error, at, why, fix);
     }

@@ -11,7 +11,8 @@ pub fn syntax(s: &mut Subject<'_>, e: &ParseError) {
     let column = e.column;
     let (id, why, fix) = if let Some((addr, mask)) = netmask(line).filter(|_| like_ios(s.dialect)) {
         let wild = Ipv4Addr::from_bits(!mask.to_bits());
-        let why = format!("{mask} is a netmask; as a wildcard it takes every address whose last bits are those of {addr}");
+        let why =
+            format!("{mask} is a netmask; as a wildcard it takes every address whose last bits are those of {addr}");
         (FindingId::NetmaskForWildcard, why, format!("write {addr} {wild}"))
     } else if e.message.contains("port") && e.message.contains("protocol") {
         (FindingId::PortWithoutProtocol, e.message.clone(), format!("write {}", e.expected))

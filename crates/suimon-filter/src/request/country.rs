@@ -88,7 +88,8 @@ fn names() -> &'static Names {
         let mut n = Names { english: HashMap::new(), japanese: Vec::new(), short: HashMap::new() };
         for row in include_str!("countries.tsv").lines().filter(|l| !l.starts_with('#')) {
             let mut cells = row.split('\t');
-            let (Some(code), Some(en), Some(ja)) = (cells.next().and_then(Code::new), cells.next(), cells.next()) else {
+            let (Some(code), Some(en), Some(ja)) = (cells.next().and_then(Code::new), cells.next(), cells.next())
+            else {
                 continue;
             };
             n.english.extend(en.split(';').map(|e| (e, code)));
@@ -142,12 +143,40 @@ fn word(tokens: &[Token], i: usize) -> Option<&str> {
 /// after it.
 fn english(tokens: &[Token], i: usize, before: &[Asked]) -> (Option<Which>, usize) {
     const VERBS: [&str; 16] = [
-        "block", "blocks", "blocking", "drop", "deny", "reject", "filter", "ban", "stop", "cut", "from", "geoblock",
-        "country", "countries", "outside", "except",
+        "block",
+        "blocks",
+        "blocking",
+        "drop",
+        "deny",
+        "reject",
+        "filter",
+        "ban",
+        "stop",
+        "cut",
+        "from",
+        "geoblock",
+        "country",
+        "countries",
+        "outside",
+        "except",
     ];
     const BETWEEN: [&str; 16] = [
-        "the", "all", "any", "traffic", "packets", "of", "and", "or", "in", "addresses", "ips", "ip", "everything",
-        "connections", "coming", "originating",
+        "the",
+        "all",
+        "any",
+        "traffic",
+        "packets",
+        "of",
+        "and",
+        "or",
+        "in",
+        "addresses",
+        "ips",
+        "ip",
+        "everything",
+        "connections",
+        "coming",
+        "originating",
     ];
     const AFTER: [&str; 10] =
         ["traffic", "ip", "ips", "address", "addresses", "hosts", "sources", "networks", "ranges", "isps"];
@@ -205,12 +234,14 @@ fn japanese(t: &str, next: Option<&Token>) -> Option<Which> {
         return Some(named.map_or(Which::Abroad, |n| Which::NotIn(n.1)));
     }
     const AFTER: [&str; 9] = ["から", "より", "発", "国内", "経由", "を遮断", "をブロック", "を止め", "をフィルタ"];
-    const OF: [&str; 8] = ["の通信", "のアドレス", "のホスト", "のパケット", "のトラフィック", "の攻撃", "の送信元", "のネットワーク"];
+    const OF: [&str; 8] =
+        ["の通信", "のアドレス", "のホスト", "のパケット", "のトラフィック", "の攻撃", "の送信元", "のネットワーク"];
     for (name, code) in &names().japanese {
         for (at, _) in t.match_indices(name) {
             let rest = &t[at + name.len()..];
             let kana = name.chars().all(is_katakana);
-            let joined = kana && (t[..at].chars().next_back().is_some_and(is_katakana) || rest.starts_with(is_katakana));
+            let joined =
+                kana && (t[..at].chars().next_back().is_some_and(is_katakana) || rest.starts_with(is_katakana));
             if joined {
                 continue;
             }

@@ -41,19 +41,19 @@ impl Definition {
     /// What it means, English and Japanese.
     pub const fn words(self) -> (&'static str, &'static str) {
         match self {
-            Definition::Registration => (
-                "addresses registered with that country at the Internet registry",
-                "レジストリの登録上の国で決める",
-            ),
+            Definition::Registration => {
+                ("addresses registered with that country at the Internet registry", "レジストリの登録上の国で決める")
+            }
             Definition::Geolocation => {
                 ("addresses that a geolocation database places there", "位置情報データベースの推定する国で決める")
             }
             Definition::OriginAs => {
                 ("addresses whose route is originated by an AS registered there", "経路の広告元ASの登録国で決める")
             }
-            Definition::Operator => {
-                ("addresses whose origin AS is run by an operator with its seat there", "広告元ASの運用者の所在国で決める")
-            }
+            Definition::Operator => (
+                "addresses whose origin AS is run by an operator with its seat there",
+                "広告元ASの運用者の所在国で決める",
+            ),
             Definition::IngressLink => {
                 ("whatever arrives over the links that lead there", "その国につながる回線から入る通信で決める")
             }
@@ -277,7 +277,9 @@ fn delegated(file: &str, text: &str) -> Result<Vec<Said<Code>>, DataError> {
             continue;
         };
         // Free and reserved blocks have no country; summary lines have a `*`.
-        let Some(code) = Code::new(cc).filter(|_| matches!(status, Some(&("allocated" | "assigned")))) else { continue };
+        let Some(code) = Code::new(cc).filter(|_| matches!(status, Some(&("allocated" | "assigned")))) else {
+            continue;
+        };
         let Ok(first) = start.parse::<IpAddr>() else { return fail("this is not an address") };
         let family = Family::of(first);
         let lo = crate::range::number(first);
@@ -391,8 +393,12 @@ pub fn answer(asked: &Asked, data: &Data, home: Option<Code>) -> CountryAnswer {
             format!("「{words}」はどの国のことでしょうか。また、下記のどの決め方でしょうか。"),
         ),
         Some(_) => (
-            format!("{words:?} is not a set of addresses. Which of the definitions below is meant, with its error accepted? Or name the attacking prefixes or ports instead."),
-            format!("「{words}」だけではアドレスが決まりません。誤差をご理解のうえ、下記のどの決め方にするかご指定ください。攻撃元のアドレスやポートでの指定も可能です。"),
+            format!(
+                "{words:?} is not a set of addresses. Which of the definitions below is meant, with its error accepted? Or name the attacking prefixes or ports instead."
+            ),
+            format!(
+                "「{words}」だけではアドレスが決まりません。誤差をご理解のうえ、下記のどの決め方にするかご指定ください。攻撃元のアドレスやポートでの指定も可能です。"
+            ),
         ),
     };
     CountryAnswer {

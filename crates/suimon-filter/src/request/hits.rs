@@ -62,7 +62,8 @@ fn own(acting: &[&Match], context: &Context, out: &mut Vec<Question>) {
     let mine = addresses_of(&context.own);
     let mut hit: [Vec<(u128, u128)>; 2] = Default::default();
     for m in acting {
-        let sides: Vec<&[ipnet::IpNet]> = [m.dst.as_slice(), m.src.as_slice()].into_iter().filter(|l| !l.is_empty()).collect();
+        let sides: Vec<&[ipnet::IpNet]> =
+            [m.dst.as_slice(), m.src.as_slice()].into_iter().filter(|l| !l.is_empty()).collect();
         let named: Vec<_> = if sides.is_empty() { mine.to_vec() } else { Vec::new() };
         for (f, set) in named.iter().enumerate() {
             hit[f].extend(set.ranges());
@@ -74,10 +75,8 @@ fn own(acting: &[&Match], context: &Context, out: &mut Vec<Question>) {
         }
     }
     let hit = hit.map(crate::range::RangeSet::new);
-    let nets: Vec<String> = Family::BOTH
-        .into_iter()
-        .flat_map(|f| hit[f as usize].prefixes(f).into_iter().map(|n| n.to_string()))
-        .collect();
+    let nets: Vec<String> =
+        Family::BOTH.into_iter().flat_map(|f| hit[f as usize].prefixes(f).into_iter().map(|n| n.to_string())).collect();
     if nets.is_empty() {
         return;
     }
@@ -86,7 +85,9 @@ fn own(acting: &[&Match], context: &Context, out: &mut Vec<Question>) {
         QuestionId::OwnGoal,
         "stop",
         (
-            format!("The request names the operator's own addresses: {list}. Shall routers, DNS or monitoring be filtered?"),
+            format!(
+                "The request names the operator's own addresses: {list}. Shall routers, DNS or monitoring be filtered?"
+            ),
             "They are in the rules as written; entered so, the filter may cut the operator off. Take them out first.",
         ),
         (
@@ -138,7 +139,8 @@ pub fn around(notes: &Notes, out: &mut Vec<Question>) {
             QuestionId::ListEnd,
             "part",
             (
-                "The list says what may pass, and everything else is dropped at its end: for which destinations?".into(),
+                "The list says what may pass, and everything else is dropped at its end: for which destinations?"
+                    .into(),
                 "It is kept as written, for every destination there is; such a filter is not given out. Name the \
                  destinations in the last line.",
             ),

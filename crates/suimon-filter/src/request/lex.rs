@@ -132,9 +132,23 @@ fn is_mail_header(chars: &[Ch]) -> bool {
 /// Headers that mail programs write for each other and continue on indented lines; they are full of addresses of relays.
 fn folding(chars: &[Ch]) -> bool {
     const NAMES: [&str; 17] = [
-        "received:", "received-spf:", "authentication-results:", "dkim-signature:", "return-path:", "delivered-to:",
-        "mime-version:", "content-type:", "content-transfer-encoding:", "content-disposition:", "in-reply-to:",
-        "references:", "user-agent:", "list-unsubscribe:", "list-id:", "thread-index:", "thread-topic:",
+        "received:",
+        "received-spf:",
+        "authentication-results:",
+        "dkim-signature:",
+        "return-path:",
+        "delivered-to:",
+        "mime-version:",
+        "content-type:",
+        "content-transfer-encoding:",
+        "content-disposition:",
+        "in-reply-to:",
+        "references:",
+        "user-agent:",
+        "list-unsubscribe:",
+        "list-id:",
+        "thread-index:",
+        "thread-topic:",
     ];
     let line: String = chars.iter().take(60).map(|x| x.c.to_ascii_lowercase()).collect();
     let own = ["x-", "arc-"].iter().any(|p| {
@@ -168,7 +182,11 @@ fn url(line: usize, chars: &[Ch], i: &mut usize, spaced: bool, out: &mut Vec<Tok
         out.push(Token { spaced, ..address });
         if let Some(port) = port {
             let after = |kind, text: &str| Token { kind, text: text.into(), spaced: false, ..port.clone() };
-            out.extend([Token { spaced: true, ..port.clone() }, after(Kind::Slash, "/"), after(Kind::Word("tcp".into()), "tcp")]);
+            out.extend([
+                Token { spaced: true, ..port.clone() },
+                after(Kind::Slash, "/"),
+                after(Kind::Word("tcp".into()), "tcp"),
+            ]);
         }
     }
     *i = end;

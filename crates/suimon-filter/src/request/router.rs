@@ -83,10 +83,47 @@ pub fn recognise(text: &str) -> Option<Result<Dialect, &'static str>> {
 fn belongs(line: &str) -> bool {
     let l = unnumbered(line);
     const STARTS: [&str; 41] = [
-        "ip ", "ipv4 ", "ipv6 ", "access-list", "permit", "deny", "remark", "no ", "!", "#", "exit", "end", "acl ", "rule ",
-        "step", "set ", "firewall", "family", "filter", "term", "from", "then", "table", "chain", "type ", "policy", "add ",
-        "flush", "define", "match ", "/", "entry", "action", "configure", "commit", "description", "statistics", "}", "{",
-        "interface", "route ",
+        "ip ",
+        "ipv4 ",
+        "ipv6 ",
+        "access-list",
+        "permit",
+        "deny",
+        "remark",
+        "no ",
+        "!",
+        "#",
+        "exit",
+        "end",
+        "acl ",
+        "rule ",
+        "step",
+        "set ",
+        "firewall",
+        "family",
+        "filter",
+        "term",
+        "from",
+        "then",
+        "table",
+        "chain",
+        "type ",
+        "policy",
+        "add ",
+        "flush",
+        "define",
+        "match ",
+        "/",
+        "entry",
+        "action",
+        "configure",
+        "commit",
+        "description",
+        "statistics",
+        "}",
+        "{",
+        "interface",
+        "route ",
     ];
     STARTS.iter().any(|s| l.starts_with(s))
 }
@@ -115,7 +152,8 @@ fn list_of(text: &str) -> Result<(String, Vec<String>), RequestError> {
         let says = lex::tokens(line).map_err(|e| RequestError { line: i + 1, ..e })?;
         let address = says.iter().find(|t| matches!(t.kind, lex::Kind::Addr(_)));
         if let Some(t) = address.or_else(|| says.iter().find(|t| super::free::changes_meaning(t))) {
-            let message = "this stands outside the list and may change what it means; put it into the list, or take it away";
+            let message =
+                "this stands outside the list and may change what it means; put it into the list, or take it away";
             return Err(at(i + 1, t.column, &t.text, message));
         }
         if unread.len() < MAX_UNREAD_LINES {

@@ -69,7 +69,8 @@ pub fn explain(acl: &Path, name: &str, packet: &str, json: bool) -> anyhow::Resu
 /// Shows what changes from one text to another.
 pub fn diff(a: (&Path, &str), b: (&Path, &str), json: bool) -> anyhow::Result<Exit> {
     let ((before, dialect_a, _), (after, dialect_b, _)) = (listing(a.0, a.1)?, listing(b.0, b.1)?);
-    let d = suimon_filter::diff::diff((&before, dialect_a), (&after, dialect_b)).map_err(|e| bad_input(e.to_string()))?;
+    let d =
+        suimon_filter::diff::diff((&before, dialect_a), (&after, dialect_b)).map_err(|e| bad_input(e.to_string()))?;
     let equal = d.equal;
     if json {
         output::json(&d);

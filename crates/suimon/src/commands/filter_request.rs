@@ -47,8 +47,7 @@ fn understood(args: &RequestArgs, json: bool) -> anyhow::Result<Option<(Format, 
         Some(path) => Critical::list(&read_text(path)?).map_err(|e| bad_input(format!("{}: {e}", path.display())))?,
         None => Vec::new(),
     };
-    let context =
-        Context { holdings: args.holds.clone(), own: args.own.clone(), critical, format: Some(format) };
+    let context = Context { holdings: args.holds.clone(), own: args.own.clone(), critical, format: Some(format) };
     match request::parse_with(&text, &context) {
         Ok(parsed) => Ok(Some((format, parsed))),
         Err(e) => {
@@ -61,8 +60,7 @@ fn understood(args: &RequestArgs, json: bool) -> anyhow::Result<Option<(Format, 
                 None => None,
             };
             let data = args.data.as_deref().map_or_else(|| Ok(Data::default()), country_files)?;
-            let countries: Vec<CountryAnswer> =
-                asked.iter().map(|a| country_data::answer(a, &data, home)).collect();
+            let countries: Vec<CountryAnswer> = asked.iter().map(|a| country_data::answer(a, &data, home)).collect();
             if json {
                 let format = format.to_string();
                 output::json(&RequestOutput { format, rules: Vec::new(), questions: Vec::new(), countries });
@@ -108,7 +106,10 @@ fn print(a: &CountryAnswer) {
         for x in &d.against {
             let with = kebab(&x.with);
             let (e, u) = (x.elsewhere_v4, x.unknown_v4);
-            output::line(format!("  {with} places {e} of them ({} %) elsewhere and knows nothing of {u}", x.elsewhere_percent));
+            output::line(format!(
+                "  {with} places {e} of them ({} %) elsewhere and knows nothing of {u}",
+                x.elsewhere_percent
+            ));
         }
         output::line(format!("  {}", d.errs_en));
         output::line(format!("  {}", d.errs_ja));
