@@ -2,6 +2,7 @@
 
 pub mod attack;
 pub mod capture;
+mod customers;
 pub mod labels;
 pub mod legit;
 pub mod scenario;

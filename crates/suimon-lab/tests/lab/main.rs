@@ -12,3 +12,5 @@ mod router;
 mod scenarios;
 #[cfg(test)]
 mod streams;
+#[cfg(test)]
+mod synthesis;
