@@ -15,7 +15,7 @@ use suimon_filter::proof::compare;
 const DIALECTS: [Dialect; 6] =
     [Dialect::CiscoIos, Dialect::CiscoXr, Dialect::CiscoNxos, Dialect::AristaEos, Dialect::HuaweiVrp, Dialect::Rtbh];
 /// Emitted texts of one dialect in a normal run.
-const SHORT: usize = 120;
+const SHORT: usize = 60;
 /// Emitted texts of one dialect in the long run.
 const LONG: usize = 10_000;
 
