@@ -145,7 +145,7 @@ impl Map {
 
 /// Ranges without overlaps, in which the narrowest (of equals the last) speaks, as in routing.
 fn narrowest<T: Copy + PartialEq>(mut said: Vec<Said<T>>) -> Vec<Said<T>> {
-    said.sort_by(|a, b| (a.0, a.1, std::cmp::Reverse(a.2)).cmp(&(b.0, b.1, std::cmp::Reverse(b.2))));
+    said.sort_by_key(|s| (s.0, s.1, std::cmp::Reverse(s.2)));
     let mut out: Vec<Said<T>> = Vec::with_capacity(said.len());
     // Ranges that are open, widest first, and the first number that is not yet spoken for.
     let mut open: Vec<Said<T>> = Vec::new();
