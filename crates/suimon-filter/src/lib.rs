@@ -19,6 +19,7 @@ mod grid;
 pub mod lint;
 pub mod output;
 pub mod packet;
+pub mod place;
 pub mod plan;
 pub mod proof;
 pub mod range;

@@ -179,7 +179,7 @@ pub(crate) fn write(rules: &RuleSet, dialect: Dialect, options: &Options) -> Res
     }
 }
 
-pub(crate) use compact::write as write_compact;
+pub(crate) use compact::{wildcard, write as write_compact};
 
 /// The bit of a TCP flag's name (`syn`, `ack` …).
 pub(crate) fn flag_bit(name: &str) -> Option<u8> {
