@@ -274,3 +274,17 @@ fn the_undo_unbinds_first_where_the_interface_is_known() {
     let long = Options { name: "A".repeat(48), version: Some(1), ..Options::default() };
     assert!(matches!(compile(&rules, HuaweiVrp, &long), Err(CompileError::LongName { max: 32, .. })));
 }
+
+#[test]
+fn what_a_stranger_can_make_grow_is_bounded() {
+    let lists: String = (0..2_000).map(|i| format!("ip access-list extended A{i}\n")).collect();
+    assert!(parse(&lists, CiscoIos).unwrap_err().to_string().contains("at most 1000"));
+    let acls: String = (0..2_000).map(|i| format!("acl name A{i} advance\n")).collect();
+    assert!(parse(&acls, HuaweiVrp).unwrap_err().to_string().contains("at most 1000"));
+    let classes: String = (0..2_000).map(|i| format!("class-map match-any C{i}\n")).collect();
+    assert!(parse(&classes, CiscoXr).unwrap_err().to_string().contains("at most 1000"));
+    let matches = format!("class-map type qos match-any C\n{}", "  match access-group name A\n".repeat(100));
+    assert!(parse(&matches, CiscoNxos).unwrap_err().to_string().contains("at most 16"));
+    let wild = "ip access-list extended A\n permit ip 192.0.2.0 85.85.85.85 any\n";
+    assert!(parse(wild, CiscoIos).unwrap_err().to_string().contains("4096 prefixes"));
+}

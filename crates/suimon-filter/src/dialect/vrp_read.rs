@@ -2,7 +2,7 @@
 //!
 //! What no rule of an ACL names passes. In a traffic policy a rule that denies drops, so the ACL of a class may only permit.
 
-use super::acl::policies::{Class, List, Reference, Texts};
+use super::acl::policies::Texts;
 use super::acl::wildcard;
 use super::names::{decimal, ios_port_of};
 use super::scan::{Word, Words, error};
@@ -131,11 +131,7 @@ impl Reader {
                 _ => return Err(w.unknown(word, "advance, a number from 3000 to 3999, or match-order config")),
             }
         }
-        let known = self.texts.lists.iter().position(|l| l.family == family && l.name == name.text);
-        let at = known.unwrap_or_else(|| {
-            self.texts.lists.push(List::new(family, name.text, (w.number(), name.column)));
-            self.texts.lists.len() - 1
-        });
+        let at = self.texts.list(family, name, w.number())?;
         self.mode = Mode::Acl(at);
         Ok(())
     }
@@ -149,13 +145,7 @@ impl Reader {
                     true => !w.take("or") && (w.take("and") || w.peek().is_some()),
                     false => true,
                 };
-                self.texts.classes.push(Class {
-                    name: name.text.into(),
-                    lists: Vec::new(),
-                    all,
-                    place: (w.number(), name.column),
-                });
-                self.mode = Mode::Classifier(self.texts.classes.len() - 1);
+                self.mode = Mode::Classifier(self.texts.class(name, all, w.number())?);
             }
             "behavior" => self.mode = Mode::Behavior(name.text.into()),
             "policy" => {
@@ -179,8 +169,7 @@ impl Reader {
         }
         w.take("name");
         let name = w.need("the name or number of an ACL")?;
-        let place = (w.number(), name.column);
-        self.texts.classes[at].lists.push(Reference { families: vec![family], name: name.text.into(), place });
+        self.texts.refer(at, vec![family], name, w.number())?;
         w.done("the end of the line")
     }
 

@@ -20,6 +20,13 @@ pub const MAX_PAIRS: usize = 20_000_000;
 /// Most rates of a policy that are read.
 pub const MAX_RATES: usize = 200;
 
+/// Most lists of a text.
+pub const MAX_LISTS: usize = 1_000;
+/// Most classes of a text.
+pub const MAX_CLASSES: usize = 1_000;
+/// Most lists that one class names.
+pub const MAX_REFERENCES: usize = 16;
+
 /// Line and column, from 1.
 pub type Place = (usize, usize);
 
@@ -119,6 +126,43 @@ impl Texts {
     /// Nothing read yet.
     pub fn new(class_deny: bool) -> Self {
         Texts { lists: Vec::new(), classes: Vec::new(), policed: Vec::new(), policy: None, class_deny }
+    }
+
+    /// The list of a name, new or known.
+    pub fn list(&mut self, family: Family, name: Word<'_>, line: usize) -> Result<usize, ParseError> {
+        if let Some(known) = self.lists.iter().position(|l| l.family == family && l.name == name.text) {
+            return Ok(known);
+        }
+        if self.lists.len() >= MAX_LISTS {
+            return Err(error(line, name.column, "too many lists", &format!("at most {MAX_LISTS}")));
+        }
+        self.lists.push(List::new(family, name.text, (line, name.column)));
+        Ok(self.lists.len() - 1)
+    }
+
+    /// Begins a class.
+    pub fn class(&mut self, name: Word<'_>, all: bool, line: usize) -> Result<usize, ParseError> {
+        if self.classes.len() >= MAX_CLASSES {
+            return Err(error(line, name.column, "too many classes", &format!("at most {MAX_CLASSES}")));
+        }
+        self.classes.push(Class { name: name.text.into(), lists: Vec::new(), all, place: (line, name.column) });
+        Ok(self.classes.len() - 1)
+    }
+
+    /// Adds a list to a class.
+    pub fn refer(
+        &mut self,
+        class: usize,
+        families: Vec<Family>,
+        name: Word<'_>,
+        line: usize,
+    ) -> Result<(), ParseError> {
+        let lists = &mut self.classes[class].lists;
+        if lists.len() >= MAX_REFERENCES {
+            return Err(error(line, name.column, "too many lists in a class", &format!("at most {MAX_REFERENCES}")));
+        }
+        lists.push(Reference { families, name: name.text.into(), place: (line, name.column) });
+        Ok(())
     }
 
     /// Begins or continues the policy; there is one.

@@ -7,7 +7,7 @@ use super::super::names::decimal;
 use super::super::scan::{Word, Words, clip, error};
 use super::super::{Listing, ParseError};
 use super::facts::{Facts, Spelling};
-use super::policies::{Class, List, Policed, Reference, Texts};
+use super::policies::{Policed, Texts};
 use super::words::{address, ports, protocol, tail};
 use crate::range::Family;
 use suimon_base::rule::FragmentMatch;
@@ -83,7 +83,7 @@ impl Reader<'_> {
             if !ios || !name.text.parse::<u16>().is_ok_and(|n| matches!(n, 100..=199 | 2000..=2699)) {
                 return Err(w.unknown(name, expected));
             }
-            let at = self.open(w, Family::V4, name);
+            let at = self.open(w, Family::V4, name)?;
             return if w.take("remark") { Ok(()) } else { self.entry(w, at, None) };
         }
         w.take("sequence");
@@ -97,7 +97,7 @@ impl Reader<'_> {
         }
         let at = match self.mode {
             Mode::List(at) => at,
-            _ => self.open(w, Family::V4, Word { text: "", column: 1 }),
+            _ => self.open(w, Family::V4, Word { text: "", column: 1 })?,
         };
         self.entry(w, at, sequence.map(u64::from))
     }
@@ -117,18 +117,14 @@ impl Reader<'_> {
             }
         }
         let name = w.need("the name of the list")?;
-        self.open(w, family, name);
+        self.open(w, family, name)?;
         w.done("the end of the line")
     }
 
-    fn open(&mut self, w: &Words<'_>, family: Family, name: Word<'_>) -> usize {
-        let known = self.texts.lists.iter().position(|l| l.family == family && l.name == name.text);
-        let at = known.unwrap_or_else(|| {
-            self.texts.lists.push(List::new(family, name.text, (w.number(), name.column)));
-            self.texts.lists.len() - 1
-        });
+    fn open(&mut self, w: &Words<'_>, family: Family, name: Word<'_>) -> Result<usize, ParseError> {
+        let at = self.texts.list(family, name, w.number())?;
         self.mode = Mode::List(at);
-        at
+        Ok(at)
     }
 
     fn entry(&mut self, w: &mut Words<'_>, at: usize, sequence: Option<u64>) -> Result<(), ParseError> {
@@ -172,13 +168,7 @@ impl Reader<'_> {
         skip(w, head)?;
         let all = w.take("match-all") || !w.take("match-any");
         let name = w.need("the name of the class")?;
-        self.texts.classes.push(Class {
-            name: name.text.into(),
-            lists: Vec::new(),
-            all,
-            place: (w.number(), name.column),
-        });
-        self.mode = Mode::Class(self.texts.classes.len() - 1);
+        self.mode = Mode::Class(self.texts.class(name, all, w.number())?);
         w.done("the end of the line")
     }
 
@@ -197,9 +187,7 @@ impl Reader<'_> {
         };
         let families: Vec<Family> = Family::BOTH.into_iter().filter(|f| same(forms[*f as usize])).collect();
         let (Some(last), false) = (given.last(), families.is_empty()) else { return Err(w.unknown(first, &expected)) };
-        let reference = Reference { families, name: last.text.into(), place: (w.number(), last.column) };
-        self.texts.classes[at].lists.push(reference);
-        Ok(())
+        self.texts.refer(at, families, *last, w.number())
     }
 
     fn policy_map(&mut self, w: &mut Words<'_>) -> Result<(), ParseError> {
