@@ -37,7 +37,7 @@ fn lists(text: &str) -> Vec<(String, usize)> {
 
 /// What our reader says about each line of a list.
 fn ours(text: &str, dialect: Dialect) -> Vec<Value> {
-    let listing = parse(text, dialect).unwrap();
+    let listing = parse(text, dialect).expect("it was written here");
     let mut last = 0;
     let mut out = Vec::new();
     for (rule, line) in listing.rules.rules.iter().zip(listing.lines) {
@@ -47,11 +47,11 @@ fn ours(text: &str, dialect: Dialect) -> Vec<Value> {
         }
         last = line;
         let m = &rule.matches;
-        let words: Vec<&str> = text.lines().nth(line - 1).unwrap().split_whitespace().collect();
+        let words: Vec<&str> = text.lines().nth(line - 1).expect("the line of a rule").split_whitespace().collect();
         let net = |list: &[ipnet::IpNet]| list.first().map_or("0.0.0.0/0".into(), ToString::to_string);
         let ports = |list: &[PortRange]| list.iter().flat_map(|r| r.lo..=r.hi).collect::<Vec<u16>>();
         out.push(json!([
-            words[0].parse::<u64>().unwrap(),
+            words[0].parse::<u64>().expect("a sequence number"),
             if rule.action == Action::Permit { "permit" } else { "deny" },
             // There "ip" is protocol 0; a literal 0 reads the same and is unused in IPv4.
             m.proto.map_or(0, u64::from),
@@ -68,27 +68,29 @@ fn ours(text: &str, dialect: Dialect) -> Vec<Value> {
 fn requests() -> Vec<suimon_base::RuleSet> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let mut names: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|e| e.unwrap().path())
+        .expect("the goldens are committed")
+        .map(|e| e.expect("a readable folder").path())
         .filter(|p| p.extension().is_some_and(|e| e == "request"))
         .collect();
     names.sort();
-    let mut out: Vec<_> =
-        names.iter().map(|p| request::parse(&std::fs::read_to_string(p).unwrap()).unwrap().rules).collect();
+    let mut out: Vec<_> = names
+        .iter()
+        .map(|p| request::parse(&std::fs::read_to_string(p).expect("text")).expect("understood").rules)
+        .collect();
     // Every protocol number, and every port that IOS has a name for.
     for proto in (0u8..=255).filter(|p| !matches!(p, 6 | 17)) {
         let text =
             format!("[[rules]]\nsrc = [\"198.51.{proto}.0/24\"]\ndst = [\"192.0.2.{proto}\"]\nproto = {proto}\n");
-        out.push(request::parse(&text).unwrap().rules);
+        out.push(request::parse(&text).expect("understood").rules);
     }
     for proto in ["tcp", "udp"] {
         let text =
             format!("[[rules]]\ndst = [\"192.0.2.1\"]\nproto = \"{proto}\"\nsrc-ports = [\"0-250\", \"490-560\"]\n");
-        out.push(request::parse(&text).unwrap().rules);
+        out.push(request::parse(&text).expect("understood").rules);
         let text = format!(
             "[[rules]]\ndst = [\"192.0.2.0/27\"]\nproto = \"{proto}\"\ndst-ports = [3949, \"4500-4520\", 15001]\n"
         );
-        out.push(request::parse(&text).unwrap().rules);
+        out.push(request::parse(&text).expect("understood").rules);
     }
     out
 }

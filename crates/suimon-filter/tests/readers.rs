@@ -14,8 +14,8 @@ fn read(text: &str, dialect: Dialect) -> RuleSet {
 fn packet(src: &str, dst: &str, proto: u8, ports: (u16, u16), len: u16, flags: u8, fragment: Fragment) -> PacketHeader {
     let carries = matches!(proto, 6 | 17) && fragment != Fragment::Later;
     PacketHeader {
-        src: src.parse().unwrap(),
-        dst: dst.parse().unwrap(),
+        src: src.parse().expect("an address"),
+        dst: dst.parse().expect("an address"),
         proto,
         ports: carries.then_some(ports),
         tcp_flags: flags,
