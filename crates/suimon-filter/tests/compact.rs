@@ -163,13 +163,16 @@ fn a_hole_costs_two_lines() {
     let basic = compile(&set, Dialect::CiscoIos, &Options::default()).unwrap();
     let got = compile(&set, Dialect::CiscoIos, &options()).unwrap();
     assert_eq!((basic.lines, got.lines, got.at_least, got.least), (4, 3, 3, true), "{}", got.text);
-    assert!(got.text.contains("permit 17 any host 2001:db8::5") || got.text.contains("permit udp any host 2001:db8::5"));
+    assert!(
+        got.text.contains("permit 17 any host 2001:db8::5") || got.text.contains("permit udp any host 2001:db8::5")
+    );
 }
 
 #[test]
 fn ports_share_a_line_and_addresses_a_group() {
     let ports = [53u16, 80, 123, 389].map(PortRange::one).to_vec();
-    let dst: Vec<ipnet::IpNet> = ["192.0.2.1/32", "192.0.2.9/32", "198.51.100.0/25"].map(|n| n.parse().unwrap()).to_vec();
+    let dst: Vec<ipnet::IpNet> =
+        ["192.0.2.1/32", "192.0.2.9/32", "198.51.100.0/25"].map(|n| n.parse().unwrap()).to_vec();
     let m = Match { dst, proto: Some(17), src_ports: ports, ..Match::default() };
     let set = RuleSet { rules: vec![discard(m)] };
     for (dialect, lines) in [(Dialect::CiscoIos, 2), (Dialect::Nftables, 1), (Dialect::Flowspec, 3)] {
@@ -195,7 +198,11 @@ fn a_long_list_has_a_bound_and_says_that_it_is_not_proven() {
     let set = RuleSet { rules: vec![discard(Match { dst, proto: Some(17), ..Match::default() })] };
     let got = compile(&set, Dialect::CiscoIos, &options()).unwrap();
     let basic = compile(&set, Dialect::CiscoIos, &Options::default()).unwrap();
-    assert!(!got.least && got.at_least > 2 && got.at_least <= got.lines && got.lines <= basic.lines, "{}", got.at_least);
+    assert!(
+        !got.least && got.at_least > 2 && got.at_least <= got.lines && got.lines <= basic.lines,
+        "{}",
+        got.at_least
+    );
 }
 
 #[test]

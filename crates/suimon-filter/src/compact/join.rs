@@ -85,13 +85,9 @@ fn pieces(family: Family, field: usize, set: &RangeSet, caps: &Caps) -> Option<V
         LEN if caps.length_sets => one(),
         LEN => caps.lengths.then(|| set.ranges().iter().map(|r| RangeSet::one(r.0, r.1)).collect()),
         SRC | DST if caps.address_sets => one(),
-        SRC | DST => Some(
-            set.prefixes(family)
-                .iter()
-                .map(crate::range::bounds)
-                .map(|(lo, hi)| RangeSet::one(lo, hi))
-                .collect(),
-        ),
+        SRC | DST => {
+            Some(set.prefixes(family).iter().map(crate::range::bounds).map(|(lo, hi)| RangeSet::one(lo, hi)).collect())
+        }
         _ => None,
     }
 }
@@ -102,7 +98,9 @@ pub fn expressible(family: Family, b: &HeaderBox, caps: &Caps) -> bool {
     let ports = b[SPORT] != whole[SPORT] || b[DPORT] != whole[DPORT];
     let flags = b[FLAGS] != whole[FLAGS];
     let fragments = if ports || flags { b[FRAG].is(0, 0) } else { b[FRAG] == whole[FRAG] || b[FRAG].is(1, 1) };
-    let carried = || b[PROTO].ranges().iter().flat_map(|r| r.0..=r.1).all(|p| caps.port_protos.iter().any(|&c| u128::from(c) == p));
+    let carried = || {
+        b[PROTO].ranges().iter().flat_map(|r| r.0..=r.1).all(|p| caps.port_protos.iter().any(|&c| u128::from(c) == p))
+    };
     let single = |f: usize| pieces(family, f, &b[f], caps).is_some_and(|p| p.len() == 1);
     fragments
         && (!ports || carried())

@@ -180,7 +180,9 @@ const PART_BITS: [u8; 6] = [8, 6, 5, 4, 3, 2];
 fn parts(family: Family, boxes: &[(usize, HeaderBox)]) -> Vec<Vec<(usize, HeaderBox)>> {
     let mut out = Vec::new();
     let union = |side: usize| {
-        RangeSet::new(boxes.iter().filter(|b| b.1[side] != all(family)[side]).flat_map(|b| b.1[side].ranges().iter().copied()))
+        RangeSet::new(
+            boxes.iter().filter(|b| b.1[side] != all(family)[side]).flat_map(|b| b.1[side].ranges().iter().copied()),
+        )
     };
     for side in [DST, SRC] {
         let set = union(side);

@@ -170,7 +170,8 @@ impl<'a> Search<'a> {
     }
 
     fn lines(&self) -> Vec<CompactLine> {
-        let of = |&(deny, i): &(bool, usize)| if deny { self.denies[i].line.clone() } else { self.permits[i].line.clone() };
+        let of =
+            |&(deny, i): &(bool, usize)| if deny { self.denies[i].line.clone() } else { self.permits[i].line.clone() };
         self.chosen.iter().map(of).collect()
     }
 }

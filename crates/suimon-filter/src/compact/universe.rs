@@ -334,7 +334,11 @@ fn numbers(family: Family, boxes: &[(usize, HeaderBox)], field: usize, caps: &Ca
     }
     // A class of two to 1,023 ports could be cut by a list of single ports: no claim is made then.
     let size = |i: usize| axis.atoms[i].count();
-    if caps.port_list > 1 && every.iter().any(|&i| size(i) > 1 && size(i) < WIDE && sets.iter().any(|s| s.contains(axis.atoms[i].ranges()[0].0))) {
+    if caps.port_list > 1
+        && every
+            .iter()
+            .any(|&i| size(i) > 1 && size(i) < WIDE && sets.iter().any(|s| s.contains(axis.atoms[i].ranges()[0].0)))
+    {
         return None;
     }
     let singles: Vec<usize> = every.iter().copied().filter(|&i| size(i) == 1).collect();
@@ -372,7 +376,8 @@ fn flags(boxes: &[(usize, HeaderBox)], caps: &Caps) -> Option<Axis> {
         return Some(Axis::whole(255));
     }
     // Bits on which some set depends.
-    let depends = |bit: u8| sets.iter().any(|s| (0..=255u8).any(|x| s.contains(x.into()) != s.contains((x ^ bit).into())));
+    let depends =
+        |bit: u8| sets.iter().any(|s| (0..=255u8).any(|x| s.contains(x.into()) != s.contains((x ^ bit).into())));
     let bits: Vec<u8> = (0..8).map(|b| 1u8 << b).filter(|&b| depends(b)).collect();
     if bits.len() > 4 || bits.iter().any(|b| caps.flag_bits & b == 0) {
         return None;

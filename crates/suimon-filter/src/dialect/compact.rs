@@ -29,9 +29,7 @@ pub fn caps(dialect: Dialect, family: Family) -> Option<Caps> {
     };
     match dialect {
         Dialect::Flowspec => Some(sets),
-        Dialect::Nftables => {
-            Some(Caps { address_sets: true, port_protos: &[6, 17, 132, 136], ..sets })
-        }
+        Dialect::Nftables => Some(Caps { address_sets: true, port_protos: &[6, 17, 132, 136], ..sets }),
         Dialect::CiscoIos => Some(Caps {
             port_list: MAX_EQ,
             port_sets: false,
@@ -99,7 +97,11 @@ fn flag_words(b: &HeaderBox) -> Option<(Vec<&'static str>, Vec<&'static str>)> {
 }
 
 fn cannot(dialect: Dialect, l: &CompactLine, what: &str) -> CompileError {
-    CompileError::Unsupported { dialect, rule: l.order, reason: format!("the joined lines leave {what}: use profile basic") }
+    CompileError::Unsupported {
+        dialect,
+        rule: l.order,
+        reason: format!("the joined lines leave {what}: use profile basic"),
+    }
 }
 
 fn flowspec(found: &[(Family, Found)], options: &Options) -> Result<Written, CompileError> {

@@ -42,7 +42,8 @@ pub fn written_out(text: &str) -> Result<(Cow<'_, str>, Vec<usize>), ParseError>
         }
         if let Some(word) = w.peek().filter(|x| x.text.bytes().all(|b| b.is_ascii_digit())) {
             let number = word.text.parse::<u32>().ok().filter(|n| *n > last);
-            last = number.ok_or_else(|| w.unknown(word, "a higher number than before: with groups, lines stand in order"))?;
+            last = number
+                .ok_or_else(|| w.unknown(word, "a higher number than before: with groups, lines stand in order"))?;
             w.next();
         } else if matches!(first, "ip" | "ipv6") {
             last = 0;
@@ -86,7 +87,9 @@ pub fn renumber(read: Result<Listing, ParseError>, from: &[usize]) -> Result<Lis
 }
 
 fn is_member(first: &str) -> bool {
-    first.is_empty() || matches!(first, "host" | "range" | "any" | "description" | "group-object") || first.parse::<Ipv4Addr>().is_ok()
+    first.is_empty()
+        || matches!(first, "host" | "range" | "any" | "description" | "group-object")
+        || first.parse::<Ipv4Addr>().is_ok()
 }
 
 /// Members of each group as addresses of a list.

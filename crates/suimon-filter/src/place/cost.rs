@@ -44,7 +44,10 @@ pub fn cost(listing: &Listing, device: &Device) -> Cost {
                 continue;
             }
             let ports = |list: &[PortRange], registers: &mut BTreeSet<(u16, u16)>| {
-                list.iter().map(|r| range_entries(*r, device.port_ranges, room, registers)).fold(0u64, u64::saturating_add).max(1)
+                list.iter()
+                    .map(|r| range_entries(*r, device.port_ranges, room, registers))
+                    .fold(0u64, u64::saturating_add)
+                    .max(1)
             };
             let m = &rule.matches;
             let width = if family == Family::V6 { device.ipv6_width } else { 1 };
@@ -71,7 +74,8 @@ pub fn cost(listing: &Listing, device: &Device) -> Cost {
         free,
         fits: sum <= free,
         short: sum.saturating_sub(free),
-        load_percent: (u128::from(after) * 100).div_ceil(u128::from(device.entries.total.max(1))).min(u64::MAX.into()) as u64,
+        load_percent: (u128::from(after) * 100).div_ceil(u128::from(device.entries.total.max(1))).min(u64::MAX.into())
+            as u64,
     }
 }
 
@@ -119,5 +123,9 @@ pub fn port_blocks(r: PortRange) -> Vec<(u16, u8)> {
 
 /// Whether a match names ports, flags, lengths or fragments.
 pub fn looks_inside(m: &Match) -> bool {
-    !m.src_ports.is_empty() || !m.dst_ports.is_empty() || m.tcp_flags.is_some() || !m.lengths.is_empty() || m.fragment.is_some()
+    !m.src_ports.is_empty()
+        || !m.dst_ports.is_empty()
+        || m.tcp_flags.is_some()
+        || !m.lengths.is_empty()
+        || m.fragment.is_some()
 }

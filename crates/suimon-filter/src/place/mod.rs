@@ -163,8 +163,8 @@ pub fn rank(rules: &RuleSet, devices: &[Device], ask: &Ask) -> Placement {
 fn choice(rules: &RuleSet, device: &Device, way: Way, ask: &Ask) -> Choice {
     let (entered, dialect) = said(rules, device, way, ask);
     let bystander_share = entered.as_ref().map_or(0.0, |e| bystanders(rules, e, way));
-    let compiled =
-        entered.and_then(|r| compile::compile(&r, dialect, &Options::default()).map_err(|e: CompileError| e.to_string()));
+    let compiled = entered
+        .and_then(|r| compile::compile(&r, dialect, &Options::default()).map_err(|e: CompileError| e.to_string()));
     let mut reason = compiled.as_ref().err().cloned();
     let (mut lines, mut cost) = (0, None);
     if let Ok(c) = &compiled {
@@ -172,7 +172,10 @@ fn choice(rules: &RuleSet, device: &Device, way: Way, ask: &Ask) -> Choice {
         // A black hole is a route: it takes no entry for filters.
         cost = if way.cuts_all() { None } else { taken(c, device) };
         if let Some(short) = cost.as_ref().filter(|c| !c.fits) {
-            reason = Some(format!("{} entries are needed and {} are free: {} too few", short.entries, short.free, short.short));
+            reason = Some(format!(
+                "{} entries are needed and {} are free: {} too few",
+                short.entries, short.free, short.short
+            ));
         } else if let Some(room) = device.lines.filter(|&room| lines > room && !way.cuts_all()) {
             reason = Some(format!("{lines} lines are needed and there is room for {room}"));
         }

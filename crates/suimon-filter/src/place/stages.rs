@@ -56,33 +56,53 @@ pub fn stages(rules: &RuleSet, devices: &[Device], choices: &[Choice], ask: &Ask
     let broad = broad(rules);
     if broad != *rules {
         let lines = count(&broad);
-        push("broad", broad, lines, [
-            "Now: drop the named protocols between the named addresses, whatever the ports. Few lines, quickly entered.",
-            "今すぐ: 対象アドレスの該当プロトコルを、ポートを問わず遮断します。行数が少なく、すぐに設定できます。",
-            "Go on when the exact list is ready and other services of the destination are confirmed to be missed.",
-            "正確なリストの準備ができ、宛先のほかのサービスに影響が出ていると確認できたら次へ進みます。",
-        ]);
+        push(
+            "broad",
+            broad,
+            lines,
+            [
+                "Now: drop the named protocols between the named addresses, whatever the ports. Few lines, quickly entered.",
+                "今すぐ: 対象アドレスの該当プロトコルを、ポートを問わず遮断します。行数が少なく、すぐに設定できます。",
+                "Go on when the exact list is ready and other services of the destination are confirmed to be missed.",
+                "正確なリストの準備ができ、宛先のほかのサービスに影響が出ていると確認できたら次へ進みます。",
+            ],
+        );
     }
-    push("exact", rules.clone(), count(rules), [
-        "Then: exactly what the request names; everything else is open again.",
-        "次に: 依頼に該当する通信だけを遮断します。それ以外は元に戻ります。",
-        "Go on when the dropped traffic has fallen to what is normal.",
-        "遮断している通信量が平常の水準まで下がったら次へ進みます。",
-    ]);
+    push(
+        "exact",
+        rules.clone(),
+        count(rules),
+        [
+            "Then: exactly what the request names; everything else is open again.",
+            "次に: 依頼に該当する通信だけを遮断します。それ以外は元に戻ります。",
+            "Go on when the dropped traffic has fallen to what is normal.",
+            "遮断している通信量が平常の水準まで下がったら次へ進みます。",
+        ],
+    );
     let police = limited(rules, ask.police_bps);
     let lines = count(&police);
-    push("police", police, lines, [
-        "Then: limit instead of drop, to see whether the attack comes back.",
-        "その後: 遮断から速度制限に変え、攻撃が再開しないか確かめます。",
-        "Go on when nothing is dropped by the limit for an hour.",
-        "制限による破棄が1時間なければ次へ進みます。",
-    ]);
-    push("open", RuleSet::default(), Some(0), [
-        "At the end: take the filter away with its undo, and confirm it on the device.",
-        "最後に: 解除手順でフィルタを外し、機器上で外れたことを確認します。",
-        "The end.",
-        "これで終了です。",
-    ]);
+    push(
+        "police",
+        police,
+        lines,
+        [
+            "Then: limit instead of drop, to see whether the attack comes back.",
+            "その後: 遮断から速度制限に変え、攻撃が再開しないか確かめます。",
+            "Go on when nothing is dropped by the limit for an hour.",
+            "制限による破棄が1時間なければ次へ進みます。",
+        ],
+    );
+    push(
+        "open",
+        RuleSet::default(),
+        Some(0),
+        [
+            "At the end: take the filter away with its undo, and confirm it on the device.",
+            "最後に: 解除手順でフィルタを外し、機器上で外れたことを確認します。",
+            "The end.",
+            "これで終了です。",
+        ],
+    );
     out
 }
 
