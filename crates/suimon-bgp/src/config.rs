@@ -1,0 +1,457 @@
+//! The section `[bgp]` of the configuration.
+
+use crate::route::{Community, Family, LargeCommunity, RouteTarget};
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+/// Most peers; each costs a task and a copy of what it was told.
+pub const MAX_PEERS: usize = 64;
+/// Shortest hold time that RFC 4271 §4.2 knows besides 0, seconds.
+pub const MIN_HOLD_S: u16 = 3;
+
+/// `[bgp]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct BgpConfig {
+    /// Our AS number.
+    pub local_as: u32,
+    /// Our BGP identifier, an IPv4 address of ours.
+    pub router_id: Ipv4Addr,
+    /// How long `apply` and `release` wait for the peers, milliseconds.
+    #[serde(default = "default_wait_ms")]
+    pub wait_ms: u64,
+    /// `[[bgp.peer]]`.
+    #[serde(default, rename = "peer")]
+    pub peers: Vec<PeerConfig>,
+    /// `[bgp.guard]`: what may be announced at all.
+    #[serde(default)]
+    pub guard: GuardConfig,
+}
+
+const fn default_wait_ms() -> u64 {
+    5_000
+}
+
+/// What a peer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// It takes black holes.
+    Rtbh,
+    /// It takes Flowspec rules.
+    Flowspec,
+}
+
+/// `[[bgp.peer]]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PeerConfig {
+    /// Its name in receipts and logs.
+    pub name: String,
+    /// Its address.
+    pub address: IpAddr,
+    /// Its TCP port.
+    #[serde(default = "default_port")]
+    pub port: u16,
+    /// Its AS number; ours for an internal session.
+    pub remote_as: u32,
+    /// Our address towards it; without it the system chooses.
+    #[serde(default)]
+    pub source: Option<IpAddr>,
+    /// What it is for.
+    pub roles: Vec<Role>,
+    /// Whether it is the operator's own router; `false` for an upstream. Routes of the scope `edge-only` go only there.
+    #[serde(default = "yes")]
+    pub edge: bool,
+    /// Most routes it is given; keep it under the limit configured there.
+    #[serde(default = "default_peer_routes")]
+    pub max_routes: usize,
+    /// Hold time in seconds: how long after the death of our host it may still filter.
+    #[serde(default = "default_hold_s")]
+    pub hold_s: u16,
+    /// Seconds between attempts to reach it.
+    #[serde(default = "default_retry_s")]
+    pub retry_s: u32,
+    /// Hops to a peer that is not on the same link: the TTL of what we send.
+    #[serde(default)]
+    pub multihop: Option<u8>,
+    /// Sends with TTL 255, for a peer that checks it (GTSM, RFC 5082).
+    #[serde(default)]
+    pub gtsm: bool,
+    /// Refused: see [`ConfigError::Md5`].
+    #[serde(default)]
+    pub md5_password_file: Option<PathBuf>,
+    /// Refused: see [`ConfigError::GracefulRestart`].
+    #[serde(default)]
+    pub graceful_restart: bool,
+    /// Next hop of IPv4 black holes.
+    #[serde(default)]
+    pub next_hop_v4: Option<Ipv4Addr>,
+    /// Next hop of IPv6 black holes.
+    #[serde(default)]
+    pub next_hop_v6: Option<Ipv6Addr>,
+    /// Communities of black holes.
+    #[serde(default = "default_rtbh")]
+    pub rtbh_communities: Vec<Community>,
+    /// Communities of Flowspec rules.
+    #[serde(default = "default_flowspec")]
+    pub flowspec_communities: Vec<Community>,
+    /// Large communities of every route.
+    #[serde(default)]
+    pub large_communities: Vec<LargeCommunity>,
+}
+
+const fn default_port() -> u16 {
+    179
+}
+const fn yes() -> bool {
+    true
+}
+const fn default_peer_routes() -> usize {
+    1_000
+}
+const fn default_hold_s() -> u16 {
+    30
+}
+const fn default_retry_s() -> u32 {
+    5
+}
+fn default_rtbh() -> Vec<Community> {
+    vec![Community::BLACKHOLE, Community::NO_EXPORT]
+}
+fn default_flowspec() -> Vec<Community> {
+    vec![Community::NO_EXPORT]
+}
+
+/// `[bgp.guard]`. What is not allowed here does not leave, whoever approved it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct GuardConfig {
+    /// The operator's own space.
+    pub own: Vec<IpNet>,
+    /// `[[bgp.guard.customer]]`: customers' registered space.
+    #[serde(rename = "customer")]
+    pub customers: Vec<CustomerConfig>,
+    /// `[[bgp.guard.protect]]`: what no measure may touch.
+    #[serde(rename = "protect")]
+    pub protected: Vec<ProtectConfig>,
+    /// Shortest prefix of an IPv4 black hole; not under 8.
+    pub rtbh_min_v4: u8,
+    /// Shortest prefix of an IPv6 black hole; not under 16.
+    pub rtbh_min_v6: u8,
+    /// Shortest destination of an IPv4 Flowspec rule; not under 8.
+    pub flowspec_min_v4: u8,
+    /// Shortest destination of an IPv6 Flowspec rule; not under 16.
+    pub flowspec_min_v6: u8,
+    /// Most routes of everybody together.
+    pub max_routes: usize,
+    /// How many of them are kept for emergencies.
+    pub emergency_reserve: usize,
+    /// Next hops that a redirect may name.
+    pub redirect_next_hops: Vec<IpAddr>,
+    /// Route targets that a redirect may name.
+    pub redirect_targets: Vec<RouteTarget>,
+    /// AS numbers whose paths in the RIB dump start a customer cone: direct customers.
+    pub direct_customers: Vec<u32>,
+    /// File of `provider|customer|-1` lines.
+    pub as_relationships: Option<PathBuf>,
+    /// File of route origins: `prefix AS`, IRR `route:`/`origin:` objects or RPKI CSV.
+    pub route_origins: Option<PathBuf>,
+    /// A TABLE_DUMP_V2 dump of the operator's routes (RFC 6396), not compressed.
+    pub rib_dump: Option<PathBuf>,
+    /// `[[bgp.guard.consent]]`: recorded consents of subordinate ASes.
+    #[serde(rename = "consent")]
+    pub consents: Vec<ConsentConfig>,
+}
+
+impl Default for GuardConfig {
+    fn default() -> Self {
+        GuardConfig {
+            own: Vec::new(),
+            customers: Vec::new(),
+            protected: Vec::new(),
+            rtbh_min_v4: 32,
+            rtbh_min_v6: 128,
+            flowspec_min_v4: 24,
+            flowspec_min_v6: 48,
+            max_routes: 1_000,
+            emergency_reserve: 200,
+            redirect_next_hops: Vec::new(),
+            redirect_targets: Vec::new(),
+            direct_customers: Vec::new(),
+            as_relationships: None,
+            route_origins: None,
+            rib_dump: None,
+            consents: Vec::new(),
+        }
+    }
+}
+
+/// `[[bgp.guard.customer]]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CustomerConfig {
+    /// Who, as in the contract.
+    pub name: String,
+    /// Registered space.
+    pub prefixes: Vec<IpNet>,
+    /// Its AS number, where it has one.
+    #[serde(default)]
+    pub asn: Option<u32>,
+    /// Most routes for it.
+    #[serde(default = "default_customer_routes")]
+    pub max_routes: usize,
+}
+
+const fn default_customer_routes() -> usize {
+    100
+}
+
+/// Which side of a packet a protected address stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// Packets to it.
+    #[default]
+    Destination,
+    /// Packets from it (a resolver's answers, a bank's service).
+    Source,
+}
+
+/// `[[bgp.guard.protect]]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ProtectConfig {
+    /// What it is, for the refusal: `router loopbacks`, `emergency calls`.
+    pub what: String,
+    /// Addresses.
+    pub prefixes: Vec<IpNet>,
+    /// Whether packets to them or from them.
+    #[serde(default)]
+    pub side: Side,
+    /// Only this protocol.
+    #[serde(default)]
+    pub protocol: Option<u8>,
+    /// Only these ports on the protected side.
+    #[serde(default)]
+    pub ports: Vec<u16>,
+}
+
+/// `[[bgp.guard.consent]]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ConsentConfig {
+    /// Whose.
+    pub asn: u32,
+    /// For which of its prefixes; what lies within is covered.
+    pub prefixes: Vec<IpNet>,
+    /// Where it is recorded: a case, a memorandum.
+    pub reference: String,
+    /// Until when, as `2026-12-31T00:00:00Z`.
+    pub until: String,
+}
+
+/// A configuration that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// TCP-MD5 is asked for.
+    #[error(
+        "bgp.peer `{0}`: md5-password-file: TCP-MD5 (RFC 2385) cannot be set by this program; leave it out and protect the \
+         session by GTSM, source filters or an IPsec policy of the system, or let a local BIRD or FRR carry it"
+    )]
+    Md5(String),
+    /// Graceful restart is asked for.
+    #[error(
+        "bgp.peer `{0}`: graceful-restart: the peer would keep filters after the death of this program; there is no such mode"
+    )]
+    GracefulRestart(String),
+    /// A value out of its range.
+    #[error("bgp.{place}: {reason}")]
+    Value {
+        /// Which key.
+        place: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl PeerConfig {
+    /// Where it listens.
+    pub fn socket(&self) -> SocketAddr {
+        SocketAddr::new(self.address, self.port)
+    }
+
+    /// Families to negotiate: black holes only where a next hop is known.
+    pub fn families(&self) -> Vec<Family> {
+        let mut out = Vec::new();
+        if self.roles.contains(&Role::Rtbh) {
+            out.extend(self.next_hop_v4.map(|_| Family::Ipv4));
+            out.extend(self.next_hop_v6.map(|_| Family::Ipv6));
+        }
+        if self.roles.contains(&Role::Flowspec) {
+            out.extend([Family::Flow4, Family::Flow6]);
+        }
+        out
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let bad = |reason: &str| {
+            Err(ConfigError::Value { place: format!("peer `{}`", self.name), reason: reason.to_owned() })
+        };
+        if self.md5_password_file.is_some() {
+            return Err(ConfigError::Md5(self.name.clone()));
+        }
+        if self.graceful_restart {
+            return Err(ConfigError::GracefulRestart(self.name.clone()));
+        }
+        if self.name.is_empty() || self.name.chars().any(char::is_control) {
+            return bad("name is empty or holds control characters");
+        }
+        if self.roles.is_empty() {
+            return bad("roles is empty: name rtbh, flowspec or both");
+        }
+        if self.roles.contains(&Role::Rtbh) && self.next_hop_v4.is_none() && self.next_hop_v6.is_none() {
+            return bad("the role rtbh needs next-hop-v4 or next-hop-v6, an address that the peer routes to nowhere");
+        }
+        if self.hold_s < MIN_HOLD_S {
+            return bad("hold-s is under 3; 0 would let filters outlive this host for ever");
+        }
+        if self.retry_s == 0 {
+            return bad("retry-s is 0");
+        }
+        if self.remote_as == 0 || self.port == 0 {
+            return bad("remote-as and port are not 0");
+        }
+        if self.gtsm && self.multihop.is_some() {
+            return bad("gtsm is for a peer on the same link, multihop for one that is not");
+        }
+        if self.multihop == Some(0) {
+            return bad("multihop is 0");
+        }
+        match self.source {
+            Some(s) if s.is_ipv4() != self.address.is_ipv4() => bad("source and address are of different families"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl BgpConfig {
+    /// Looks at what the types cannot say.
+    ///
+    /// # Errors
+    /// At the first value that cannot be used.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let bad = |place: &str, reason: &str| Err(ConfigError::Value { place: place.into(), reason: reason.into() });
+        if self.local_as == 0 {
+            return bad("local-as", "is 0");
+        }
+        if self.router_id.is_unspecified() {
+            return bad("router-id", "is 0.0.0.0");
+        }
+        if self.peers.is_empty() || self.peers.len() > MAX_PEERS {
+            return bad("peer", "name at least one peer and at most 64");
+        }
+        let mut names: Vec<&str> = self.peers.iter().map(|p| p.name.as_str()).collect();
+        names.sort_unstable();
+        if let Some(twice) = names.windows(2).find(|w| w[0] == w[1]) {
+            return bad("peer", &format!("two peers are named `{}`", twice[0]));
+        }
+        self.peers.iter().try_for_each(PeerConfig::check)?;
+        self.guard.check()
+    }
+}
+
+impl GuardConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        let bad = |place: &str, reason: &str| {
+            Err(ConfigError::Value { place: format!("guard.{place}"), reason: reason.into() })
+        };
+        for (place, value, least, most) in [
+            ("rtbh-min-v4", self.rtbh_min_v4, 8, 32),
+            ("rtbh-min-v6", self.rtbh_min_v6, 16, 128),
+            ("flowspec-min-v4", self.flowspec_min_v4, 8, 32),
+            ("flowspec-min-v6", self.flowspec_min_v6, 16, 128),
+        ] {
+            if !(least..=most).contains(&value) {
+                return bad(place, &format!("is {value}, not from {least} to {most}"));
+            }
+        }
+        if self.emergency_reserve >= self.max_routes {
+            return bad("emergency-reserve", "leaves no room below max-routes");
+        }
+        let spaces = self.own.iter().chain(self.customers.iter().flat_map(|c| &c.prefixes));
+        for net in spaces.chain(self.consents.iter().flat_map(|c| &c.prefixes)) {
+            if net.prefix_len() == 0 {
+                return bad("own", "0.0.0.0/0 and ::/0 are nobody's space");
+            }
+        }
+        for c in &self.consents {
+            c.until.parse::<suimon_base::Timestamp>().or_else(|e| {
+                bad("consent", &format!("until `{}` of AS{}: {e}", c.until, c.asn)).map(|()| Default::default())
+            })?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+local-as = 64500
+router-id = "192.0.2.1"
+[[peer]]
+name = "edge1"
+address = "192.0.2.10"
+remote-as = 64500
+roles = ["rtbh", "flowspec"]
+next-hop-v4 = "192.0.2.254"
+[guard]
+own = ["192.0.2.0/24"]
+"#;
+
+    fn read(text: &str) -> Result<BgpConfig, String> {
+        let config: BgpConfig = toml::from_str(text).map_err(|e| e.to_string())?;
+        config.check().map_err(|e| e.to_string())?;
+        Ok(config)
+    }
+
+    #[test]
+    fn reads_what_the_manual_shows() {
+        let config = read(GOOD).unwrap();
+        assert_eq!(config.peers[0].families(), [Family::Ipv4, Family::Flow4, Family::Flow6]);
+        assert_eq!(config.peers[0].rtbh_communities, [Community::BLACKHOLE, Community::NO_EXPORT]);
+    }
+
+    #[test]
+    fn refuses_with_the_place() {
+        for (line, word) in [
+            ("md5-password-file = \"/x\"", "TCP-MD5"),
+            ("graceful-restart = true", "graceful-restart"),
+            ("hold-s = 0", "hold-s"),
+            ("retry-s = 0", "retry-s"),
+            ("source = \"2001:db8::1\"", "families"),
+            ("gtsm = true\nmultihop = 2", "gtsm"),
+            ("multihop = 0", "multihop"),
+            ("unknown = 1", "unknown"),
+            ("rtbh-communities = [\"1:2:3\"]", "community"),
+        ] {
+            let text = GOOD.replace("[guard]", &format!("{line}\n[guard]"));
+            let error = read(&text).unwrap_err();
+            assert!(error.contains(word), "{line}: {error}");
+        }
+        for (line, word) in [
+            ("own = [\"0.0.0.0/0\"]", "nobody"),
+            ("own = [\"::/0\"]", "nobody"),
+            ("rtbh-min-v4 = 0", "rtbh-min-v4"),
+            ("flowspec-min-v6 = 8", "flowspec-min-v6"),
+            ("emergency-reserve = 1000", "emergency-reserve"),
+        ] {
+            let error = read(&GOOD.replace("own = [\"192.0.2.0/24\"]", line)).unwrap_err();
+            assert!(error.contains(word), "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The hand that the spine calls.
+
+use crate::announcer::{Announcer, Standing};
+use crate::config::{BgpConfig, ConfigError, Role};
+use crate::convert::{self, Means};
+use crate::guard::cone::Cone;
+use crate::guard::{Ask, Guard, PeerCap, Report};
+use crate::route::Route;
+use crate::speaker::Speaker;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use suimon_base::{Asn, Clock, MeasureId};
+use suimon_policy::{Act, Basis, Decision};
+use suimon_spine::ports::{Hand, HandError, HandReport, Order};
+
+/// Why there is no hand.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The operating system.
+    #[error("the BGP sessions cannot start: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// The BGP hand.
+///
+/// What it announces lives as long as this value: dropping it closes the sessions. After a restart the engine applies
+/// again what is still in force.
+pub struct BgpHand {
+    announcer: Arc<dyn Announcer>,
+    guard: Guard,
+    clock: Arc<dyn Clock>,
+    wait: Duration,
+}
+
+impl BgpHand {
+    /// Its name in configuration and ledger.
+    pub const NAME: &'static str = "bgp";
+
+    /// Starts the sessions of a configuration. `cone` holds what the files of `[bgp.guard]` say; the daemon reads them.
+    ///
+    /// # Errors
+    /// When the configuration cannot be used or the system gives no thread.
+    pub fn start(config: &BgpConfig, cone: Cone, clock: Arc<dyn Clock>) -> Result<BgpHand, StartError> {
+        config.check()?;
+        let speaker = Speaker::start(config)?;
+        Ok(Self::with(Arc::new(speaker), config, cone, clock))
+    }
+
+    /// A hand with another announcer.
+    pub fn with(announcer: Arc<dyn Announcer>, config: &BgpConfig, cone: Cone, clock: Arc<dyn Clock>) -> BgpHand {
+        let peers = config
+            .peers
+            .iter()
+            .map(|p| PeerCap { name: p.name.clone(), max_routes: p.max_routes, edge: p.edge, families: p.families() })
+            .collect();
+        let guard = Guard::new(&config.guard, Asn(config.local_as), cone, peers);
+        BgpHand { announcer, guard, clock, wait: Duration::from_millis(config.wait_ms) }
+    }
+
+    /// The announcer, for status pages.
+    pub fn announcer(&self) -> &dyn Announcer {
+        &*self.announcer
+    }
+
+    /// Dry run: what the routes would touch and whether they may leave.
+    pub fn dry_run(&self, id: MeasureId, routes: &[Route], emergency: bool) -> Report {
+        let others = self.announcer.others(id);
+        self.guard.report(&Ask { routes, others: &others, emergency, now: self.clock.now() })
+    }
+
+    /// Dry run of an order, before anybody approves it.
+    ///
+    /// # Errors
+    /// When the order cannot be said in BGP.
+    pub fn dry_run_order(&self, order: &Order, act: Act) -> Result<Report, HandError> {
+        Ok(self.dry_run(order.id, &routes_of(order, act)?, false))
+    }
+
+    /// Announces routes of a measure behind the guard rails. [`Hand::apply`] is this with an order's routes.
+    ///
+    /// # Errors
+    /// When the guard refuses, a route clashes with another measure's, or no peer has all of its routes in time; nothing
+    /// new is announced then.
+    pub fn announce(&self, id: MeasureId, routes: &[Route], emergency: bool) -> Result<HandReport, HandError> {
+        let others = self.announcer.others(id);
+        let ask = Ask { routes, others: &others, emergency, now: self.clock.now() };
+        let (cleared, report) = self.guard.check(&ask).map_err(|report| {
+            let reasons: Vec<String> = report.refusals.iter().take(REASONS).map(ToString::to_string).collect();
+            let more = report.refusals.len().saturating_sub(REASONS);
+            let more = if more > 0 { format!("; and {more} more reasons") } else { String::new() };
+            HandError(format!("the guard rails refuse: {}{more}", reasons.join("; ")))
+        })?;
+        let ticket = self.announcer.set(id, &cleared).map_err(|e| HandError(e.to_string()))?;
+        let in_time = self.announcer.wait(ticket, self.wait);
+        let standing = self.announcer.standing(id);
+        if !standing.iter().any(complete) {
+            self.announcer.remove(id);
+            let text = text(&standing);
+            return Err(HandError(format!(
+                "no peer has the routes after {} ms, withdrawn: {text}",
+                self.wait.as_millis()
+            )));
+        }
+        let places: Vec<&str> = standing.iter().filter(|s| complete(s)).map(|s| s.peer.as_str()).collect();
+        let late = if in_time { "" } else { "; some peers are late" };
+        let warnings: String = report.warnings.iter().map(|w| format!("; warning: {w}")).collect();
+        let receipt = format!(
+            "adj-out: {}{late}; destinations: {} IPv4 addresses, {} IPv6 /64 networks; what the peers accepted is not \
+             known{warnings}",
+            text(&standing),
+            report.covered.v4,
+            report.covered.v6_64
+        );
+        Ok(HandReport::Done { place: places.join(", "), receipt })
+    }
+}
+
+/// Reasons of a refusal that are told.
+const REASONS: usize = 5;
+
+fn complete(s: &Standing) -> bool {
+    s.up && s.of > 0 && s.has == s.of
+}
+
+fn text(standing: &[Standing]) -> String {
+    let one = |s: &Standing| {
+        let note = if s.note.is_empty() { String::new() } else { format!(" ({})", s.note) };
+        let session = if s.up { "" } else { ", session down" };
+        format!("{} {}/{}{session}{note}", s.peer, s.has, s.of)
+    };
+    standing.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+fn routes_of(order: &Order, act: Act) -> Result<Vec<Route>, HandError> {
+    let means = match act {
+        Act::Rtbh | Act::NullRoute => Means::Rtbh,
+        Act::Flowspec | Act::Police | Act::Acl => Means::Flowspec,
+        other => return Err(HandError(format!("{other:?} is nothing that BGP can carry"))),
+    };
+    convert::routes(&order.rules, &order.text, means).map_err(|e| HandError(e.to_string()))
+}
+
+/// 緊急避難 and 正当防衛 may use the room that is kept for emergencies.
+fn emergency(decision: &Decision) -> bool {
+    decision.basis().iter().any(|b| matches!(b, Basis::Necessity | Basis::SelfDefence))
+}
+
+impl Hand for BgpHand {
+    fn name(&self) -> &str {
+        Self::NAME
+    }
+
+    fn apply(&self, order: &Order, decision: &Decision) -> Result<HandReport, HandError> {
+        self.announce(order.id, &routes_of(order, decision.act())?, emergency(decision))
+    }
+
+    fn release(&self, id: MeasureId) -> Result<HandReport, HandError> {
+        let before = self.announcer.standing(id);
+        let ticket = self.announcer.remove(id);
+        let in_time = self.announcer.wait(ticket, self.wait);
+        let after = self.announcer.standing(id);
+        // A peer whose session is down has dropped everything, or does when its hold time ends.
+        let late: Vec<&str> = after.iter().filter(|s| s.up && !s.current).map(|s| s.peer.as_str()).collect();
+        if !in_time && !late.is_empty() {
+            return Err(HandError(format!("withdrawn, but not yet sent to {}", late.join(", "))));
+        }
+        let had: Vec<String> = before.iter().filter(|s| s.has > 0).map(|s| format!("{} {}", s.peer, s.has)).collect();
+        let receipt = if had.is_empty() {
+            "nothing was announced".to_owned()
+        } else {
+            format!("withdrawn from {}", had.join("; "))
+        };
+        Ok(HandReport::Done { place: before.iter().map(|s| s.peer.as_str()).collect::<Vec<_>>().join(", "), receipt })
+    }
+
+    fn in_force(&self) -> Result<Option<Vec<MeasureId>>, HandError> {
+        let sent = |id: &MeasureId| self.announcer.standing(*id).iter().any(|s| s.has > 0);
+        Ok(Some(self.announcer.measures().into_iter().filter(sent).collect()))
+    }
+}
+
+/// Which roles an act needs, for those who check a configuration.
+pub const fn role_of(act: Act) -> Option<Role> {
+    match act {
+        Act::Rtbh | Act::NullRoute => Some(Role::Rtbh),
+        Act::Flowspec | Act::Police | Act::Acl => Some(Role::Flowspec),
+        _ => None,
+    }
+}

@@ -1,0 +1,20 @@
+//! A hand: announces and withdraws black holes and Flowspec rules over BGP, behind guard rails.
+//!
+//! [`hand::BgpHand`] is what the spine calls. It turns an order into [`route::Route`]s ([`convert`]), asks the
+//! [`guard::Guard`], and only what the guard cleared ([`guard::Cleared`]) can be handed to an [`announcer::Announcer`].
+//! The announcer of this crate, [`speaker::Speaker`], keeps one BGP session to each configured peer and one desired set
+//! of routes per measure; each session is told what it lacks, again after every loss. When the process dies, its sessions
+//! close or their hold time ends, and the peers forget its routes: a crash leaves no filter behind.
+//!
+//! Pure and without I/O: [`route`], [`codec`], [`table`], [`convert`], [`guard`]. Sessions, sockets and timers:
+//! [`speaker`].
+
+pub mod announcer;
+pub mod codec;
+pub mod config;
+pub mod convert;
+pub mod guard;
+pub mod hand;
+pub mod route;
+pub mod speaker;
+pub mod table;
