@@ -5,7 +5,7 @@ use suimon_base::attack::Attack;
 use suimon_base::event::{Effect, Plan};
 use suimon_base::rule::Match;
 use suimon_base::{AttackChange, MeasureId, RuleSet};
-use suimon_policy::Decision;
+pub use suimon_policy::Decision;
 use tokio::sync::mpsc;
 
 /// Observations that may wait between senses and engine. Attacks and effect readings are few (tens a second in a bad hour);
