@@ -305,3 +305,14 @@ fn limits_and_dialects_are_compared() {
     let d = diff((&ios, Dialect::CiscoIos), (&a, f)).unwrap();
     assert_eq!((d.limited_differently.addresses.as_str(), d.newly_passed.is_empty()), ("1", true));
 }
+
+#[test]
+fn a_profile_says_how_many_lines_there_are() {
+    use suimon_filter::lint::budget_of;
+    assert_eq!(budget_of("lines = 1000\n"), Ok(1000));
+    assert_eq!(budget_of("entries = { total = 500, used = 480 }\n"), Ok(20));
+    for (profile, words) in [("lines = -1", "neither"), ("x = 1", "neither"), ("lines", "expected")] {
+        let e = budget_of(profile).unwrap_err();
+        assert!(e.contains(words), "{e}");
+    }
+}

@@ -277,6 +277,22 @@ fn structured_requests_cover_the_model() {
     assert_eq!(parse(&json.to_string()).unwrap(), p);
 }
 
+/// TOML of another purpose is an error, not a story with an address in it.
+#[test]
+fn other_toml_is_no_free_text() {
+    for (text, line) in [
+        ("# a case\ncustomer = \"customer-1\"\nscope = [\"203.0.113.80/32\"]\n", 2),
+        ("[[service]]\nname = \"calls\"\naddresses = [\"192.0.2.16/28\"]\n", 1),
+    ] {
+        let e = parse(text).unwrap_err();
+        assert_eq!(e.line, line, "{e}");
+        assert!(e.message.contains("unknown field"), "{e}");
+    }
+    for text in ["[2001:db8::1]:53/udp", "src = 192.0.2.1, 53/UDP", "[192.0.2.1] 53/UDP"] {
+        rules(text);
+    }
+}
+
 mod routers {
     use super::*;
     use suimon_filter::compile::{Options, compile};

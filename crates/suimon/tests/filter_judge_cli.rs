@@ -73,10 +73,9 @@ fn a_list_is_linted() {
         "line 4: warning [never-matches]: line 3 already does the same",
         "line 4: error [over-budget]",
         "line 4: warning [implicit-deny]",
-        "line 2: warning [fragments]",
         "the list: warning [no-end]",
         "the list: warning [other-family]",
-        "6 findings in 3 lines of 2 free",
+        "5 findings in 3 lines of 2 free",
     ] {
         assert!(run.out.contains(words), "{words:?} is not in\n{}", run.out);
     }

@@ -135,14 +135,19 @@ impl Subject<'_> {
     }
 }
 
-/// The free lines of a device profile: its `lines`, a whole number. Other keys are left to those who know them.
+/// The lines that a device profile has room for: its `lines`, else its free hardware entries (`entries.total` less
+/// `entries.used`). Other keys are left to [`crate::place`].
 ///
 /// # Errors
-/// In words, where the profile is not TOML or has no such number.
+/// In words, where the profile is not TOML or has neither.
 pub fn budget_of(profile: &str) -> Result<usize, String> {
     let table: toml::Table = profile.parse().map_err(|e: toml::de::Error| e.to_string())?;
-    let lines = table.get("lines").and_then(toml::Value::as_integer).and_then(|n| usize::try_from(n).ok());
-    lines.ok_or_else(|| "the profile has no `lines = N`, the number of lines that are free".to_owned())
+    let number = |v: Option<&toml::Value>| v.and_then(toml::Value::as_integer).and_then(|n| usize::try_from(n).ok());
+    let entries = table.get("entries").and_then(toml::Value::as_table);
+    let free = entries.and_then(|e| Some(number(e.get("total"))?.saturating_sub(number(e.get("used"))?)));
+    number(table.get("lines"))
+        .or(free)
+        .ok_or_else(|| "the profile has neither `lines = N` nor `entries` with `total` and `used`".to_owned())
 }
 
 /// Whether a dialect writes one rule a line, so that the rest can be read without a bad line.

@@ -55,9 +55,13 @@ pub fn kind(text: &str) -> Option<Structure> {
     if first.starts_with('{') {
         return Some(Structure::Json);
     }
-    let key = first.split('=').next().map(str::trim).unwrap_or_default();
-    let is_key = first.contains('=') && matches!(key, "end" | "rules");
-    (first.starts_with("[[rules]]") || is_key).then_some(Structure::Toml)
+    let (key, value) = first.split_once('=').map_or(("", ""), |(k, v)| (k.trim(), v.trim_start()));
+    // Any TOML, also of another purpose: read as free text it would be a filter that nobody wrote.
+    let named = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let is_key = named && (matches!(key, "end" | "rules") || value.starts_with(['"', '\'', '[', '{']));
+    let table = first.starts_with('[') && first.ends_with(']') && first.bytes().any(|b| b.is_ascii_lowercase());
+    let is_table = table && first.trim_matches(['[', ']']).bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+    (is_table || is_key).then_some(Structure::Toml)
 }
 
 pub fn parse(text: &str, kind: Structure) -> Result<(RuleSet, Notes), RequestError> {
