@@ -46,6 +46,7 @@ pub const PROGRAMS: &[Program] = &[
     program("unshare", "util-linux", Wanted::Tests, "a network namespace of a test's own"),
     program("setpriv", "util-linux", Wanted::Tests, "a second user of the operating system"),
     program("python3", "python3", Wanted::Tests, "an independent reader of mail"),
+    program("pip3", "python3-pip", Wanted::Tests, "fetches the public parser of Cisco access lists"),
     program("aiosmtpd", "python3-aiosmtpd", Wanted::Tests, "a real mail server"),
     program("openssl", "openssl", Wanted::Tests, "makes the certificate that the mail test must trust or refuse"),
     program("fastnetmon", "fastnetmon", Wanted::Bench, "the collector and detector to compare with"),

@@ -63,6 +63,9 @@ fn run(totals: &mut Totals, args: &[String], env: &[(&str, std::ffi::OsString)])
         command.arg("--workspace");
     }
     command.args(args).env("SUIMON_SHARED", shared()).envs(env.iter().map(|(k, v)| (k, v)));
+    if let Some(dir) = setup::python_packages() {
+        command.env("PYTHONPATH", dir);
+    }
     let shown = cargo::shown(&command);
     eprintln!("xtask: {shown}");
     let mut child =

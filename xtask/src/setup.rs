@@ -4,11 +4,14 @@ use crate::cargo;
 use crate::programs::{self, Program, Wanted};
 use anyhow::{Context as _, Result, bail};
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What the build needs besides the Rust toolchain: SQLite and the TLS library are compiled from C.
 const BUILD_PACKAGES: &[&str] = &["gcc", "libc6-dev"];
+
+/// Parsers that only PyPI has, each with the module that shows it is there.
+const PYTHON_PACKAGES: &[(&str, &str)] = &[("cisco-acl==3.3.5", "cisco_acl")];
 
 /// Debian's hook that says whether an installed package may start its daemon.
 const POLICY_RC_D: &str = "/usr/sbin/policy-rc.d";
@@ -29,6 +32,25 @@ pub fn for_build() -> Result<()> {
 /// Installs the programs that tests run, where that is possible; else says which tests will be skipped.
 pub fn for_tests() {
     install_programs(Wanted::Tests, "tests that need them are skipped, and named at the end");
+}
+
+/// A folder of this build with the Python packages that tests use as oracles, fetched once; `None` where they cannot be
+/// had, and their tests are skipped.
+pub fn python_packages() -> Option<PathBuf> {
+    let dir = cargo::target_dir().ok()?.join("oracles/python");
+    let absent: Vec<&str> =
+        PYTHON_PACKAGES.iter().filter(|(_, module)| !dir.join(module).exists()).map(|(package, _)| *package).collect();
+    if !absent.is_empty() {
+        eprintln!("xtask: pip3 install {}", absent.join(" "));
+        let mut pip = Command::new("pip3");
+        pip.args(["install", "--quiet", "--retries", "1", "--timeout", "15", "--target"]).arg(&dir).args(&absent);
+        pip.env("PIP_DISABLE_PIP_VERSION_CHECK", "1").env("PIP_ROOT_USER_ACTION", "ignore").stdin(Stdio::null());
+        if !cargo::run(&mut pip).unwrap_or(false) {
+            eprintln!("xtask: not installed; tests that need them are skipped, and named at the end");
+            return None;
+        }
+    }
+    Some(dir)
 }
 
 /// Installs the programs that only benchmarks run.

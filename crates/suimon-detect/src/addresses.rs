@@ -1,7 +1,7 @@
 //! Under which number an address is counted.
 //!
-//! IPv4 goes by /24: one small table of these, and a row of 256 numbers for each. A provider's addresses lie close
-//! together, so this is a fraction of what a table of single addresses takes, and most look-ups stay in a near cache.
+//! IPv4 goes by its octets, through two small tables to a row of 256 numbers for each /24. A provider's addresses lie close
+//! together, so this is a fraction of what a hash table of single addresses takes, and most look-ups stay in a near cache.
 
 use foldhash::fast::FixedState;
 use std::collections::HashMap;
@@ -12,7 +12,10 @@ const NONE: u32 = u32::MAX;
 
 /// Addresses of one direction.
 pub(crate) struct Addresses {
-    blocks: HashMap<u32, u32, FixedState>,
+    /// By the upper two octets: one more than the place in `middle`, 0 for none. Zeros need no memory until they are read.
+    top: Vec<u32>,
+    /// By the third octet: one more than the place in `rows`, 0 for none. As many as /16 that were ever met.
+    middle: Vec<[u32; 256]>,
     rows: Vec<Row>,
     free: Vec<u32>,
     v6: HashMap<u128, u32, FixedState>,
@@ -25,14 +28,30 @@ struct Row {
     used: u16,
 }
 
+/// The upper two octets, the third and the last.
+#[inline]
+fn parts(addr: u32) -> (usize, usize, usize) {
+    ((addr >> 16) as usize, (addr >> 8 & 0xff) as usize, (addr & 0xff) as usize)
+}
+
 impl Addresses {
     pub(crate) fn new(state: FixedState) -> Self {
         Addresses {
-            blocks: HashMap::with_hasher(state.clone()),
+            top: vec![0; 1 << 16],
+            middle: Vec::new(),
             rows: Vec::new(),
             free: Vec::new(),
             v6: HashMap::with_hasher(state),
         }
+    }
+
+    /// Place of the row of an IPv4 address.
+    #[inline]
+    fn row(&self, addr: u32) -> Option<usize> {
+        let (high, third, _) = parts(addr);
+        let middle = self.top[high].checked_sub(1)?;
+        let row = self.middle.get(middle as usize)?[third].checked_sub(1)?;
+        Some(row as usize)
     }
 
     #[inline]
@@ -40,8 +59,8 @@ impl Addresses {
         match addr {
             IpAddr::V4(a) => {
                 let a = u32::from(a);
-                let row = self.blocks.get(&(a >> 8))?;
-                Some(self.rows.get(*row as usize)?.numbers[(a & 0xff) as usize]).filter(|n| *n != NONE)
+                let row = self.rows.get(self.row(a)?)?;
+                Some(row.numbers[parts(a).2]).filter(|n| *n != NONE)
             }
             IpAddr::V6(a) => self.v6.get(&u128::from(a)).copied(),
         }
@@ -52,14 +71,9 @@ impl Addresses {
         match addr {
             IpAddr::V4(a) => {
                 let a = u32::from(a);
-                let row = *self.blocks.entry(a >> 8).or_insert_with(|| {
-                    self.free.pop().unwrap_or_else(|| {
-                        self.rows.push(Row { numbers: [NONE; 256], used: 0 });
-                        u32::try_from(self.rows.len() - 1).unwrap_or(NONE)
-                    })
-                });
-                let row = &mut self.rows[row as usize];
-                let place = &mut row.numbers[(a & 0xff) as usize];
+                let at = self.row(a).unwrap_or_else(|| self.open(a));
+                let row = &mut self.rows[at];
+                let place = &mut row.numbers[parts(a).2];
                 row.used += u16::from(*place == NONE);
                 *place = number;
             }
@@ -69,18 +83,33 @@ impl Addresses {
         }
     }
 
+    /// An empty row for the /24 of an address that has none.
+    fn open(&mut self, addr: u32) -> usize {
+        let (high, third, _) = parts(addr);
+        if self.top[high] == 0 {
+            self.middle.push([0; 256]);
+            self.top[high] = self.middle.len() as u32;
+        }
+        let at = self.free.pop().unwrap_or_else(|| {
+            self.rows.push(Row { numbers: [NONE; 256], used: 0 });
+            self.rows.len() as u32 - 1
+        });
+        self.middle[self.top[high] as usize - 1][third] = at + 1;
+        at as usize
+    }
+
     pub(crate) fn remove(&mut self, addr: IpAddr) {
         match addr {
             IpAddr::V4(a) => {
                 let a = u32::from(a);
-                let Some(&at) = self.blocks.get(&(a >> 8)) else { return };
-                let row = &mut self.rows[at as usize];
-                let place = &mut row.numbers[(a & 0xff) as usize];
-                row.used -= u16::from(*place != NONE);
-                *place = NONE;
+                let (high, third, last) = parts(a);
+                let Some(at) = self.row(a) else { return };
+                let row = &mut self.rows[at];
+                row.used -= u16::from(row.numbers[last] != NONE);
+                row.numbers[last] = NONE;
                 if row.used == 0 {
-                    self.blocks.remove(&(a >> 8));
-                    self.free.push(at);
+                    self.middle[self.top[high] as usize - 1][third] = 0;
+                    self.free.push(at as u32);
                 }
             }
             IpAddr::V6(a) => {
@@ -125,7 +154,7 @@ mod tests {
             }
             let rows: std::collections::BTreeSet<u8> =
                 plain.keys().filter_map(|a| if let IpAddr::V4(a) = a { Some(a.octets()[2]) } else { None }).collect();
-            prop_assert_eq!(ours.blocks.len(), rows.len(), "rows without addresses are given back");
+            prop_assert_eq!(ours.rows.len() - ours.free.len(), rows.len(), "rows without addresses are given back");
         }
     }
 }
