@@ -292,6 +292,8 @@ pub enum FilterCommand {
         #[arg(long, value_name = "D")]
         dialect_b: Option<String>,
     },
+    /// Find few rules that drop an attack and spare the traffic before it; exit code 1 where the limits cannot be kept
+    Synthesize(Box<crate::commands::filter_synthesize::SynthesizeArgs>),
 }
 
 /// `ledger …`.

@@ -276,10 +276,7 @@ pub fn missing(ask: &Ask, any_of: Vec<&'static str>, all_of: Vec<&'static str>, 
 }
 
 fn traffic(f: &Facts<'_>) -> Traffic {
-    let seconds = |list: &[&Observation]| {
-        let owned: Vec<Observation> = list.iter().map(|o| **o).collect();
-        span_us(&owned).map(|us| us as f64 / 1e6)
-    };
+    let seconds = |list: &[&Observation]| span_us(list.iter().copied()).map(|us| us as f64 / 1e6);
     let elsewhere: u64 = f.attack.iter().filter(|o| !f.u.targets(o)).map(|o| o.packets).fold(0, u64::saturating_add);
     Traffic {
         attack_packets: f.u.attack_total.round() as u64,

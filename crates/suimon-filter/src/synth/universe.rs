@@ -157,7 +157,7 @@ pub fn time_scale(attack: &[Observation], baseline: &[Observation]) -> f64 {
 }
 
 /// Microseconds from the first to the last observation; `None` where one of them does not tell.
-pub fn span_us(list: &[Observation]) -> Option<i64> {
+pub fn span_us<'a>(list: impl IntoIterator<Item = &'a Observation>) -> Option<i64> {
     let mut ends: Option<(i64, i64)> = None;
     for o in list {
         let at = o.at?.as_micros();

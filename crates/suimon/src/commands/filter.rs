@@ -14,6 +14,7 @@ use suimon_filter::request::Parsed;
 pub fn run(command: &FilterCommand, json: bool) -> anyhow::Result<Exit> {
     match command {
         FilterCommand::Request(args) => filter_request::run(args, json),
+        FilterCommand::Synthesize(args) => super::filter_synthesize::run(args, json),
         FilterCommand::Lint(args) => filter_judge::lint(args, json),
         FilterCommand::Explain { acl, dialect, packet } => filter_judge::explain(acl, dialect, packet, json),
         FilterCommand::Diff { a, b, dialect, dialect_b } => {
