@@ -4,12 +4,13 @@ mod collect;
 mod filter;
 mod process;
 mod receivers;
+mod synthesis;
 
 use crate::cargo;
 use anyhow::{Result, bail};
 use std::process::ExitCode;
 
-/// `cargo xtask bench wire|collect|filter`.
+/// `cargo xtask bench wire|collect|filter|synthesis`.
 pub fn bench(args: &[String]) -> Result<ExitCode> {
     let rest = args.get(1..).unwrap_or_default();
     match args.first().map(String::as_str) {
@@ -23,6 +24,7 @@ pub fn bench(args: &[String]) -> Result<ExitCode> {
         }
         Some("collect") => collect::collect(rest),
         Some("filter") => filter::filter(rest),
-        _ => bail!("bench what? `wire`, `collect` or `filter`"),
+        Some("synthesis") => synthesis::synthesis(rest),
+        _ => bail!("bench what? `wire`, `collect`, `filter` or `synthesis`"),
     }
 }

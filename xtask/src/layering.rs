@@ -17,7 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("suimon-console", &["suimon-base", "suimon-spine"]),
     ("suimon-lab", &["suimon-base", "suimon-filter", "suimon-wire"]),
     ("suimon-testkit", &[]),
-    ("xtask", &["suimon-base", "suimon-lab"]),
+    ("xtask", &["suimon-base", "suimon-filter", "suimon-lab"]),
     // The daemon wires everything; `*` is for it alone.
     ("suimon", &["*"]),
 ];

@@ -23,6 +23,7 @@ usage: cargo xtask COMMAND
   bench wire              decoders: flows a second per core beside other crates
   bench collect [suimon|fastnetmon|nfcapd]…   CPU, loss and memory of receivers of the same stream
   bench filter            a million ranges beside iprange, the proof, the check of a list of 10,000 lines
+  bench synthesis [FLOWS]  seconds that `filter synthesize` takes for a million flows; at most 2
   soak [MINUTES] [fuzz|ignored]…  the long runs: each fuzz target for MINUTES (default 10), then tests marked #[ignore]
   setup                   only the set-up of `test`: install or name the missing programs
 ";
