@@ -215,6 +215,23 @@ pub struct CompileArgs {
     /// Print the undo instead of the text
     #[arg(long)]
     pub undo: bool,
+    /// How lines may look: one port and one prefix a line, or lists, sets and permits where the dialect has them
+    #[arg(long, value_name = "P", default_value = "basic", value_parser = ["basic", "compact"])]
+    pub profile: String,
+}
+
+/// `filter plan`.
+#[derive(Args, Debug)]
+pub struct PlaceArgs {
+    /// The request and what is known besides.
+    #[command(flatten)]
+    pub request: RequestArgs,
+    /// Device profiles (TOML); may be repeated
+    #[arg(long, value_name = "P", required = true)]
+    pub device: Vec<PathBuf>,
+    /// To what a rate limit is set, in bits a second
+    #[arg(long, value_name = "BPS", default_value_t = 10_000_000)]
+    pub police_bps: u64,
 }
 
 /// The names of the dialects, shown by `--help`.
@@ -252,6 +269,8 @@ pub enum FilterCommand {
     Request(Box<RequestArgs>),
     /// Turn a written request into the smallest correct filter
     Compile(Box<CompileArgs>),
+    /// Rank means and places against a request: cost on each device, who else is hit, and a plan in stages
+    Plan(Box<PlaceArgs>),
     /// Compare a filter made elsewhere with a request; exit code 1 where they differ
     Check {
         #[command(flatten)]

@@ -1,6 +1,6 @@
 //! `filter compile` and `filter check`; the other `filter` commands are in the modules beside.
 
-use super::{filter_judge, filter_request, read_text};
+use super::{filter_judge, filter_request, filter_synthesize, read_text};
 use crate::cli::{CompileArgs, FilterCommand};
 use crate::exit::{Exit, bad_input};
 use crate::output;
@@ -14,13 +14,14 @@ use suimon_filter::request::Parsed;
 pub fn run(command: &FilterCommand, json: bool) -> anyhow::Result<Exit> {
     match command {
         FilterCommand::Request(args) => filter_request::run(args, json),
-        FilterCommand::Synthesize(args) => super::filter_synthesize::run(args, json),
+        FilterCommand::Synthesize(args) => filter_synthesize::run(args, json),
         FilterCommand::Lint(args) => filter_judge::lint(args, json),
         FilterCommand::Explain { acl, dialect, packet } => filter_judge::explain(acl, dialect, packet, json),
         FilterCommand::Diff { a, b, dialect, dialect_b } => {
             filter_judge::diff((a, dialect), (b, dialect_b.as_ref().unwrap_or(dialect)), json)
         }
         FilterCommand::Compile(args) => compile_request(args, json),
+        FilterCommand::Plan(args) => super::filter_place::run(args, json),
         FilterCommand::Check { request, acl, dialect } => {
             let Some(parsed) = filter_request::read_request(request, json)? else { return Ok(Exit::No) };
             let dialect = dialect_of(dialect)?;
@@ -53,7 +54,7 @@ fn compile_request(args: &CompileArgs, json: bool) -> anyhow::Result<Exit> {
         end: args.end.clone(),
         interface: args.interface.clone(),
         outbound: args.outbound,
-        ..Options::default()
+        profile: args.profile.parse().map_err(bad_input)?,
     };
     let dialect = dialect_of(&args.dialect)?;
     let compiled = compile(&parsed.rules, dialect, &options).map_err(|e| bad_input(e.to_string()))?;
