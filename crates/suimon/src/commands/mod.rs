@@ -6,7 +6,7 @@ pub mod detect;
 pub mod filter;
 pub mod filter_judge;
 pub mod filter_place;
-mod filter_request;
+pub mod filter_request;
 pub mod filter_synthesize;
 pub mod ledger;
 pub mod measure;
