@@ -11,9 +11,9 @@ use suimon_base::MeasureId;
 use suimon_spine::ports::{Decision, Hand, HandError, HandReport, Order};
 
 /// Seconds between two tries of our own timer to take back what was left half done.
-const UNDO_RETRY_S: u64 = 5;
+const UNDO_RETRY_S: u64 = 2;
 /// Tries of our own timer: a little over an hour, after which the log says that a person must look.
-const UNDO_TRIES: u32 = 720;
+const UNDO_TRIES: u32 = 1_800;
 
 /// One router as a hand. Calls on one router never overlap.
 pub struct DeviceHand {
@@ -131,7 +131,9 @@ impl DeviceHand {
                         pending.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
                         return;
                     }
-                    Err(error) => tracing::warn!(device = %name, measure = %id, %error, "taking back will be tried again"),
+                    Err(error) => {
+                        tracing::warn!(device = %name, measure = %id, %error, "taking back will be tried again")
+                    }
                 }
             }
             tracing::error!(device = %name, measure = %id, "a half-made change could not be taken back; look at the router");

@@ -7,6 +7,8 @@
 //! once more before they leave ([`Wanted`]).
 
 mod bound;
+mod cisco;
+mod config;
 mod device;
 mod error;
 mod hand;
@@ -18,6 +20,8 @@ mod session;
 mod ssh;
 mod wanted;
 
+pub use cisco::{CiscoCli, CliBound, CliList, Flavour, Ios};
+pub use config::{Binding, ConfigError, DeviceConfig, Direction, Driver, open};
 pub use device::{Applied, Device, UndoBy};
 pub use error::DeviceError;
 pub use hand::DeviceHand;

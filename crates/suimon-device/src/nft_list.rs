@@ -5,9 +5,7 @@ use serde_json::Value;
 
 /// Names of tables of family `inet` in the output of `nft -j list tables`; tables of other families come with it.
 pub(crate) fn tables(json: &str) -> Result<Vec<(String, String)>, String> {
-    let of = |t: &Value| {
-        Some((t.get("family")?.as_str()?.to_owned(), t.get("name")?.as_str()?.to_owned()))
-    };
+    let of = |t: &Value| Some((t.get("family")?.as_str()?.to_owned(), t.get("name")?.as_str()?.to_owned()));
     Ok(objects(json)?.iter().filter_map(|o| o.get("table").and_then(of)).collect())
 }
 
@@ -66,7 +64,7 @@ fn line(text: &str) -> String {
     let mut out: Vec<String> = Vec::new();
     let mut i = 0;
     while let Some(word) = words.get(i) {
-        match (*word, words.get(i + 1..i + 5)) {
+        match (*word, words.get(i + 1..)) {
             // `tcp flags syn / syn,ack` is `tcp flags & (syn | ack) == syn`.
             ("flags", Some([value, "/", mask, ..])) => {
                 let bar = |s: &str| format!("({})", s.replace(',', " | "));
@@ -118,7 +116,8 @@ mod tests {
     #[test]
     fn another_hook_or_a_second_chain_is_a_fault() {
         let table_of = |chains: &str| table("t", &format!("{{\"nftables\":[{chains}]}}"), "").unwrap();
-        let ours = r#"{"chain":{"name":"prerouting","type":"filter","hook":"prerouting","prio":-450,"policy":"accept"}}"#;
+        let ours =
+            r#"{"chain":{"name":"prerouting","type":"filter","hook":"prerouting","prio":-450,"policy":"accept"}}"#;
         assert!(table_of(ours).faults.is_empty());
         let late = ours.replace("-450", "100");
         assert!(table_of(&late).faults[0].contains("prerouting 100"));

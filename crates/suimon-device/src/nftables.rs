@@ -38,14 +38,16 @@ impl Nftables {
     pub fn new(target: SshTarget, confirm_s: u32, run_folder: &str, sudo: bool) -> Result<Self, DeviceError> {
         target.check()?;
         if !is_plain_path(run_folder) {
-            return Err(DeviceError::Config(format!("run-folder {run_folder:?}: an absolute path of plain characters")));
+            return Err(DeviceError::Config(format!(
+                "run-folder {run_folder:?}: an absolute path of plain characters"
+            )));
         }
         Ok(Nftables { target, confirm_s, run_folder: run_folder.into(), sudo })
     }
 
     fn shell(&self) -> Result<Shell, DeviceError> {
         let command = if self.sudo { "sudo -n sh -s" } else { "sh -s" };
-        Ok(Shell { 
+        Ok(Shell {
             session: Session::open(&self.target, SshMode::Command(command))?,
             number: 0,
             read_s: self.target.read_s(),
@@ -179,7 +181,8 @@ impl Device for Nftables {
         let step = format!("arming the undo and loading table {name}");
         let said = first.must(&step, first.change_s, &self.load_script(name, &text, replace))?;
         let token = said.lines().filter_map(|l| l.strip_prefix("token ")).next_back().map(str::trim);
-        let Some(token) = token.filter(|t| t.len() == 36 && t.chars().all(|c| c.is_ascii_hexdigit() || c == '-')) else {
+        let Some(token) = token.filter(|t| t.len() == 36 && t.chars().all(|c| c.is_ascii_hexdigit() || c == '-'))
+        else {
             return Err(DeviceError::Unreadable { step, reason: "no token".into() });
         };
         drop(first);
@@ -209,7 +212,9 @@ impl Device for Nftables {
         let lines: usize = after.of(wanted.id()).map(|l| l.lines).sum();
         Ok(Applied {
             place: format!("{} table inet {name}", self.place()),
-            receipt: format!("{verb} {lines} rules; read back in a second session: drops exactly what was approved; confirmed"),
+            receipt: format!(
+                "{verb} {lines} rules; read back in a second session: drops exactly what was approved; confirmed"
+            ),
             undo_by: UndoBy::Router { after_s: self.confirm_s },
         })
     }

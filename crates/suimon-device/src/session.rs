@@ -43,7 +43,8 @@ impl Session {
         target.check()?;
         let mut command = target.command(mode);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(|e| DeviceError::Config(format!("the ssh client cannot start: {e}")))?;
+        let mut child =
+            command.spawn().map_err(|e| DeviceError::Config(format!("the ssh client cannot start: {e}")))?;
         let (tick, pieces) = sync_channel(PIECES);
         let (input, texts) = channel::<Vec<u8>>();
         if let Some(mut stdin) = child.stdin.take() {

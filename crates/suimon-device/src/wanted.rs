@@ -45,6 +45,9 @@ impl Wanted {
         if let Some(other) = names.iter().find(|n| owner(n) != Some(order.id)) {
             return refuse(format!("{other} is not a list of this measure"));
         }
+        if let Some(line) = outside(&text, dialect) {
+            return refuse(format!("`{}` is more than a list", line.chars().take(60).collect::<String>()));
+        }
         Ok(Wanted { id: order.id, rules: order.rules.clone(), text, names })
     }
 
@@ -80,6 +83,28 @@ fn is_remark(line: &str) -> bool {
     line.is_empty() || line.starts_with(['#', '!']) || line.starts_with("remark ") || numbered || braces
 }
 
+/// The first line outside any list that is not the beginning of one: readers forgive such lines, a router obeys them.
+fn outside(text: &str, dialect: Dialect) -> Option<&str> {
+    let braces = matches!(dialect, Dialect::Nftables | Dialect::Junos);
+    let mut depth = 0_usize;
+    for line in text.lines() {
+        let top = if braces { depth == 0 } else { !line.starts_with(' ') };
+        depth = (depth + line.matches('{').count()).saturating_sub(line.matches('}').count());
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let known = match (dialect, words.as_slice()) {
+            (Dialect::Nftables, ["create", "table", "inet", name]) => owner(name).is_some(),
+            (Dialect::Nftables, ["table", "inet", _, "{"]) | (Dialect::Junos, ["firewall", "{"]) => true,
+            (Dialect::CiscoXr, ["commit"]) => true,
+            (Dialect::Nftables | Dialect::Junos, _) => false,
+            _ => !names_in(line, dialect).is_empty(),
+        };
+        if top && !known {
+            return Some(line);
+        }
+    }
+    None
+}
+
 /// Names of lists that a text makes.
 fn names_in(text: &str, dialect: Dialect) -> Vec<String> {
     let head = |line: &str| -> Option<String> {
@@ -103,7 +128,8 @@ mod tests {
     use suimon_filter::compile::{Options, compile};
 
     fn rules() -> RuleSet {
-        let json = r#"{"rules":[{"matches":{"dst":["192.0.2.9/32","2001:db8::9/128"],"proto":17},"action":"discard"}]}"#;
+        let json =
+            r#"{"rules":[{"matches":{"dst":["192.0.2.9/32","2001:db8::9/128"],"proto":17},"action":"discard"}]}"#;
         serde_json::from_str(json).unwrap()
     }
 
@@ -139,11 +165,17 @@ mod tests {
             assert!(e.contains(words), "{e}");
         };
         refused(|o| o.text.push_str("reload\n"), Dialect::CiscoIos, "cannot be read");
-        refused(|o| o.text.push_str("delete table inet filter\n"), Dialect::Nftables, "cannot be read");
+        refused(|o| o.text.push_str("delete table inet filter\n"), Dialect::Nftables, "more than a list");
+        refused(|o| o.text.insert_str(0, "flush ruleset\n"), Dialect::Nftables, "");
+        refused(|o| o.text.push_str("no ip access-list extended EDGE\n"), Dialect::CiscoIos, "");
         refused(|o| o.text = o.text.replace("192.0.2.9", "192.0.2.10"), Dialect::Nftables, "not dropped though wanted");
-        refused(|o| o.text = o.text.replace("deny udp", "deny ip"), Dialect::CiscoIos, "dropped though not wanted");
+        refused(
+            |o| o.text = o.text.replace(" 10 deny udp any host 192", " 10 deny ip any host 192"),
+            Dialect::CiscoIos,
+            "dropped though not wanted",
+        );
         refused(|o| o.text.push('\u{1b}'), Dialect::CiscoIos, "characters");
-        refused(|o| o.text.insert_str(0, "# \r\n"), Dialect::Nftables, "characters");
+        refused(|o| o.text.insert_str(0, "# \r reload\n"), Dialect::Nftables, "characters");
         refused(|o| o.id = MeasureId(13), Dialect::Nftables, "not a list of this measure");
         refused(|o| o.text = "x".repeat(MAX_TEXT_OCTETS + 1), Dialect::Nftables, "octets");
         // The wrong dialect for the router.

@@ -195,7 +195,8 @@ fn changes_made_by_hand_are_found() {
         other => panic!("{other:?}"),
     };
     let rule = |text: &str| {
-        let args: Vec<_> = ["add", "rule", "inet", "suimon_m_12", "prerouting"].into_iter().chain(text.split(' ')).collect();
+        let args: Vec<_> =
+            ["add", "rule", "inet", "suimon_m_12", "prerouting"].into_iter().chain(text.split(' ')).collect();
         router.inside("nft", &args);
     };
     rule("ip daddr 192.0.2.10 drop");

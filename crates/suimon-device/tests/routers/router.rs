@@ -57,7 +57,9 @@ impl Router {
         let dir = tempfile::tempdir().expect("a folder of the test");
         let mut router = Router { dir, port: free_tcp_port(), sshd: None, namespace: None };
         for key in ["host", "other", "client"] {
-            run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f"]).arg(router.path(key)));
+            run(Command::new("ssh-keygen")
+                .args(["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f"])
+                .arg(router.path(key)));
         }
         router.pin("host");
         router.write_shell(behind);
