@@ -33,7 +33,7 @@ pub struct Standing {
 pub struct PeerStatus {
     /// Its name.
     pub peer: String,
-    /// The state by RFC 4271 §8.2.2.
+    /// The state by RFC 4271 §8.2.2, in small letters: `idle`, `connect`, `established`…
     pub state: &'static str,
     /// Families that both sides take.
     pub families: Vec<crate::route::Family>,
@@ -65,6 +65,8 @@ pub trait Announcer: Send + Sync {
     fn wait(&self, ticket: Ticket, patience: Duration) -> bool;
     /// How every peer stands to a measure.
     fn standing(&self, id: MeasureId) -> Vec<Standing>;
+    /// Routes of a measure that at least one peer with an established session was sent, and all of its routes.
+    fn coverage(&self, id: MeasureId) -> (usize, usize);
     /// Measures that want routes.
     fn measures(&self) -> Vec<MeasureId>;
     /// Routes that measures other than `id` want, each once.

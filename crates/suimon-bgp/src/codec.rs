@@ -210,8 +210,8 @@ pub fn action_communities(actions: &[FlowAction]) -> (Vec<u64>, Vec<[u8; 20]>) {
                 continue;
             }
             FlowAction::Mark(dscp) => FlowSpecAction::TrafficMarking { dscp },
-            // The terminal bit set means "go on with the next rule", as without this action.
-            FlowAction::Sample => FlowSpecAction::TrafficAction { sample: true, terminal: true },
+            // Without the terminal bit the rules after this one are not asked, as without this action.
+            FlowAction::Sample => FlowSpecAction::TrafficAction { sample: true, terminal: false },
         };
         short.push(ExtendedCommunity::from_flowspec_action(&wire).as_u64());
     }

@@ -83,8 +83,8 @@ impl BgpHand {
     /// Announces routes of a measure behind the guard rails. [`Hand::apply`] is this with an order's routes.
     ///
     /// # Errors
-    /// When the guard refuses, a route clashes with another measure's, or no peer has all of its routes in time; nothing
-    /// new is announced then.
+    /// When the guard refuses, a route clashes with another measure's, or some route reaches no peer in time; nothing of
+    /// the measure is announced then.
     pub fn announce(&self, id: MeasureId, routes: &[Route], emergency: bool) -> Result<HandReport, HandError> {
         let others = self.announcer.others(id);
         let ask = Ask { routes, others: &others, emergency, now: self.clock.now() };
@@ -97,15 +97,15 @@ impl BgpHand {
         let ticket = self.announcer.set(id, &cleared).map_err(|e| HandError(e.to_string()))?;
         let in_time = self.announcer.wait(ticket, self.wait);
         let standing = self.announcer.standing(id);
-        if !standing.iter().any(complete) {
+        let (held, all) = self.announcer.coverage(id);
+        if held < all {
             self.announcer.remove(id);
-            let text = text(&standing);
+            let (missing, ms, text) = (all - held, self.wait.as_millis(), text(&standing));
             return Err(HandError(format!(
-                "no peer has the routes after {} ms, withdrawn: {text}",
-                self.wait.as_millis()
+                "no peer has {missing} of {all} routes after {ms} ms, all withdrawn: {text}"
             )));
         }
-        let places: Vec<&str> = standing.iter().filter(|s| complete(s)).map(|s| s.peer.as_str()).collect();
+        let places: Vec<&str> = standing.iter().filter(|s| s.up && s.has > 0).map(|s| s.peer.as_str()).collect();
         let late = if in_time { "" } else { "; some peers are late" };
         let warnings: String = report.warnings.iter().map(|w| format!("; warning: {w}")).collect();
         let receipt = format!(
@@ -121,10 +121,6 @@ impl BgpHand {
 
 /// Reasons of a refusal that are told.
 const REASONS: usize = 5;
-
-fn complete(s: &Standing) -> bool {
-    s.up && s.of > 0 && s.has == s.of
-}
 
 fn text(standing: &[Standing]) -> String {
     let one = |s: &Standing| {

@@ -92,7 +92,7 @@ impl Speaker {
         let peers = config
             .peers
             .iter()
-            .map(|p| (p.name.clone(), PeerState { state: "Idle", ..PeerState::default() }))
+            .map(|p| (p.name.clone(), PeerState { state: "idle", ..PeerState::default() }))
             .collect();
         let shared =
             Arc::new(Shared { table: Mutex::default(), change, peers: Mutex::new(peers), moved: Condvar::new() });
@@ -169,6 +169,18 @@ impl Announcer for Speaker {
             })
         };
         self.configs.iter().filter_map(one).collect()
+    }
+
+    fn coverage(&self, id: MeasureId) -> (usize, usize) {
+        let table = lock(&self.shared.table);
+        let keys = table.keys(id).unwrap_or_default();
+        let peers = lock(&self.shared.peers);
+        let same = |key: &RouteKey, state: &PeerState| match (state.adj_out.get(key), table.routes().get(key)) {
+            (Some(sent), Some(wanted)) => **sent == *wanted.route,
+            _ => false,
+        };
+        let held = |key: &&RouteKey| peers.values().any(|state| state.up() && same(key, state));
+        (keys.iter().filter(held).count(), keys.len())
     }
 
     fn measures(&self) -> Vec<MeasureId> {

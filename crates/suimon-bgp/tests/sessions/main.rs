@@ -1,0 +1,8 @@
+//! Sessions with peers: a raw one that keeps the octets, and GoBGP, BIRD and FRR as they are installed.
+
+mod arrive;
+mod bytes;
+mod daemons;
+mod hand;
+mod raw;
+mod setup;
