@@ -1,4 +1,4 @@
-//! A sense: UDP sockets and workers that turn flow datagrams into [`suimon_base::FlowBatch`]es.
+//! A sense: UDP sockets and workers that turn flow datagrams into [`FlowRecord`]s.
 //!
 //! Several workers share each listening address (`SO_REUSEPORT`). Every exporter has one home worker, the first that
 //! heard it, which alone keeps its templates, sampling and sequence numbers; a datagram that the kernel gave to another
@@ -19,16 +19,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, RwLock};
 use std::thread::JoinHandle;
-use suimon_base::{Clock, FlowBatch};
+use suimon_base::flow::ExporterKey;
+use suimon_base::{Clock, FlowRecord, Timestamp};
 
 /// Datagrams that may wait on their way to the home worker of their exporter.
 pub const HANDOVER_DATAGRAMS: usize = 4_096;
 /// Exporter addresses with a home worker; a stranger beyond that is decoded where it was heard.
 pub const HOMES: usize = 65_536;
 
-/// Takes flows, on the thread that read them: they are counted while they are still in its cache, which costs half of
-/// what another thread would need for them. While it takes its time the kernel's buffer fills, and then drops.
-pub type Sink = Arc<dyn Fn(&FlowBatch) + Send + Sync>;
+/// Takes flows of one exporter with their time of receipt, on the thread that read them: they are counted where they
+/// were decoded, in the nearest cache, without being copied. While it takes its time the kernel's buffer fills, and then drops.
+pub type Sink = Arc<dyn Fn(&ExporterKey, Timestamp, &[FlowRecord]) + Send + Sync>;
 
 /// What to listen on and who is expected.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

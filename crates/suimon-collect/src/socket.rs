@@ -43,7 +43,7 @@ const KERNEL_OCTETS: usize = 2_304;
 /// Datagrams a second that must find room while a worker lets some gather.
 const SURGE: usize = 20_000;
 /// Longest time that datagrams may gather, in microseconds: little beside the second in which an attack must be told.
-const GATHER_US: usize = 10_000;
+const GATHER_US: usize = 20_000;
 
 /// How long datagrams may gather in the socket's buffer: half of it stays free for a surge.
 pub(crate) fn gather(socket: &UdpSocket) -> Duration {

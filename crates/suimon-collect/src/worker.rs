@@ -9,15 +9,13 @@ use std::net::{IpAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::sync::{Arc, PoisonError, RwLock};
-use suimon_base::{Clock, FlowBatch, Timestamp};
+use suimon_base::{Clock, FlowRecord, Timestamp};
 use suimon_wire::{Decoder, Limits};
 
 /// Counters are published this often; milliseconds.
 const PUBLISH_MS: i64 = 500;
 /// Datagrams read before a worker looks at its other duties.
-const DRAIN: usize = 256;
-/// Flows of one exporter that go to detection together: few enough to be still in the nearest cache then.
-const BATCH_FLOWS: usize = 128;
+const DRAIN: usize = 512;
 /// At most one line a worker about unreadable datagrams in this time; milliseconds.
 const COMPLAIN_MS: i64 = 10_000;
 
@@ -47,8 +45,8 @@ pub(crate) struct Worker {
     boundary: Boundary,
     /// What this worker has learned of `homes`.
     known: HashMap<IpAddr, usize>,
-    /// Flows of the exporter heard last, on their way to detection.
-    pending: Option<FlowBatch>,
+    /// Room for those flows of a datagram that count here, where not all do.
+    kept: Vec<FlowRecord>,
     published: Timestamp,
     complained: Timestamp,
 }
@@ -67,7 +65,7 @@ impl Worker {
             decoder,
             boundary,
             known: HashMap::new(),
-            pending: None,
+            kept: Vec::new(),
             published: Timestamp::ZERO,
             complained: Timestamp::ZERO,
         }
@@ -81,9 +79,6 @@ impl Worker {
             let read = self.drain(&mut mail, now);
             while let Ok(handed) = self.setup.handed.try_recv() {
                 self.decode(handed.exporter, handed.received, &handed.bytes);
-            }
-            if let Some(batch) = &mut self.pending {
-                pass_on(&self.setup.sink, batch);
             }
             if now.ms_since(self.published) >= PUBLISH_MS {
                 self.published = now;
@@ -156,25 +151,19 @@ impl Worker {
 
     fn decode(&mut self, exporter: IpAddr, received: Timestamp, bytes: &[u8]) {
         let (mut counted, mut elsewhere) = (0, 0);
-        let (boundary, pending, sink) = (&mut self.boundary, &mut self.pending, &self.setup.sink);
-        let result = self.decoder.datagram(exporter, received, bytes, &mut |key, flow| {
-            if boundary.counts(exporter, flow) {
-                counted += 1;
-                let batch = pending.get_or_insert_with(|| FlowBatch {
-                    exporter: key,
-                    received,
-                    records: Vec::with_capacity(BATCH_FLOWS),
-                });
-                if batch.exporter != key || batch.records.len() >= BATCH_FLOWS {
-                    pass_on(sink, batch);
-                }
-                if batch.records.is_empty() {
-                    (batch.exporter, batch.received) = (key, received);
-                }
-                batch.records.push(*flow);
-            } else {
-                elsewhere += 1;
-            }
+        let (boundary, kept, sink) = (&mut self.boundary, &mut self.kept, &self.setup.sink);
+        let result = self.decoder.batches(exporter, received, bytes, &mut |key, records| {
+            let all = records.iter().position(|f| !boundary.counts(exporter, f));
+            let Some(first) = all else {
+                counted += records.len() as u64;
+                return sink(&key, received, records);
+            };
+            kept.clear();
+            kept.extend_from_slice(&records[..first]);
+            kept.extend(records[first + 1..].iter().filter(|f| boundary.counts(exporter, f)));
+            counted += kept.len() as u64;
+            elsewhere += (records.len() - kept.len()) as u64;
+            sink(&key, received, kept);
         });
         let fault = match &result {
             Err(error) => {
@@ -191,13 +180,5 @@ impl Worker {
         }
         Stats::add(&self.setup.stats.flows_elsewhere, elsewhere);
         Stats::add(&self.setup.stats.flows, counted);
-    }
-}
-
-/// Gives what was gathered to detection; the room is used again.
-fn pass_on(sink: &Sink, batch: &mut FlowBatch) {
-    if !batch.records.is_empty() {
-        sink(batch);
-        batch.records.clear();
     }
 }

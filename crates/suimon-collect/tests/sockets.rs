@@ -6,10 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
-use suimon_base::flow::present;
-use suimon_base::FlowBatch;
+use suimon_base::flow::{ExporterKey, FlowRecord, present};
 use suimon_base::{ManualClock, PacketHeader, Timestamp};
-use suimon_base::FlowBatch;
 use suimon_collect::{CollectConfig, Collector, Sink};
 use suimon_lab::{Exporter, ExporterConfig, Protocol};
 
@@ -45,10 +43,10 @@ fn config(workers: usize) -> CollectConfig {
 }
 
 /// A sink and what came out of it.
-fn sink() -> (Sink, Receiver<FlowBatch>) {
+fn sink() -> (Sink, Receiver<(ExporterKey, Vec<FlowRecord>)>) {
     let (out, batches) = channel();
-    let sink = move |batch: &FlowBatch| {
-        let _ = out.send(batch.clone());
+    let sink = move |key: &ExporterKey, _, records: &[FlowRecord]| {
+        let _ = out.send((*key, records.to_vec()));
     };
     (Arc::new(sink), batches)
 }
@@ -70,10 +68,10 @@ fn templates_and_data_from_different_ports_meet() {
         }
     }
     let mut ports = Vec::new();
-    while let Ok(batch) = batches.recv_timeout(Duration::from_secs(3)) {
-        for r in &batch.records {
+    while let Ok((exporter, records)) = batches.recv_timeout(Duration::from_secs(3)) {
+        for r in &records {
             assert!(r.has(present::PORTS));
-            ports.push((batch.exporter.addr, r.dst_port));
+            ports.push((exporter.addr, r.dst_port));
         }
         if ports.len() >= addresses.len() * usize::from(FLOWS) {
             break;
@@ -103,7 +101,7 @@ fn garbage_is_counted_and_harms_nothing() {
     }
     let mut flows = 0;
     while flows < 10 {
-        flows += batches.recv_timeout(Duration::from_secs(3)).unwrap().records.len();
+        flows += batches.recv_timeout(Duration::from_secs(3)).unwrap().1.len();
     }
     assert_eq!(running.stats().unreadable.load(Ordering::Relaxed), 4);
     running.stop();

@@ -4,7 +4,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::net::Ipv4Addr;
 use suimon_base::Timestamp;
-use suimon_base::flow::{ExporterKey, FlowBatch, FlowRecord, Sampling, SamplingSource};
+use suimon_base::flow::{ExporterKey, FlowRecord, Sampling, SamplingSource};
 use suimon_detect::{Config, Detector, Network};
 
 const HOSTS: u32 = 65_536;
@@ -15,7 +15,7 @@ const RATE: usize = 300_000;
 /// Seconds of stream: the first makes the hosts, the others are measured.
 const SECONDS: usize = 12;
 
-fn stream(r: &mut ChaCha8Rng, ms: i64) -> FlowBatch {
+fn stream(r: &mut ChaCha8Rng, ms: i64) -> (Timestamp, Vec<FlowRecord>) {
     let record = |r: &mut ChaCha8Rng| {
         let (tcp, syn) = (r.random_bool(0.8), r.random_bool(0.1));
         let packets = if tcp && syn { 1 } else { r.random_range(1..20u64) };
@@ -37,11 +37,7 @@ fn stream(r: &mut ChaCha8Rng, ms: i64) -> FlowBatch {
             ..FlowRecord::default()
         }
     };
-    FlowBatch {
-        exporter: ExporterKey { addr: Ipv4Addr::new(192, 0, 2, 1).into(), domain: 0 },
-        received: Timestamp::from_millis(1_800_000_000_000 + ms),
-        records: (0..BATCH).map(|_| record(r)).collect(),
-    }
+    (Timestamp::from_millis(1_800_000_000_000 + ms), (0..BATCH).map(|_| record(r)).collect())
 }
 
 /// Nanoseconds this thread has run, so that other work on the machine does not count (Linux).
@@ -56,17 +52,18 @@ fn main() {
         let networks = vec![Network { prefix: "198.18.0.0/16".parse().unwrap(), customer, thresholds: None }];
         let mut d = Detector::new(Config { networks, ..Config::default() }, 1).unwrap();
         let mut r = ChaCha8Rng::seed_from_u64(1);
+        let exporter = ExporterKey { addr: Ipv4Addr::new(192, 0, 2, 1).into(), domain: 0 };
         let per_ms = RATE / 1_000 / BATCH;
         let mut settled = Vec::new();
         for second in 0..SECONDS {
             let from = second as i64 * 1_000;
-            let batches: Vec<FlowBatch> =
+            let batches: Vec<_> =
                 (from..from + 1_000).flat_map(|ms| (0..per_ms).map(move |_| ms)).map(|ms| stream(&mut r, ms)).collect();
             let start = ran_ns();
-            for (i, b) in batches.iter().enumerate() {
-                d.batch(b);
+            for (i, (received, records)) in batches.iter().enumerate() {
+                d.batch(&exporter, *received, records);
                 if i % (per_ms * 100) == 0 {
-                    let changes = d.tick(b.received);
+                    let changes = d.tick(*received);
                     assert!(changes.is_empty(), "{changes:?}");
                 }
             }

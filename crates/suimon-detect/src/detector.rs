@@ -17,7 +17,7 @@ use ipnet::IpNet;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use suimon_base::attack::{Attack, AttackChange, Direction};
-use suimon_base::flow::{ExporterKey, FlowBatch, FlowRecord, SamplingSource};
+use suimon_base::flow::{ExporterKey, FlowRecord, SamplingSource};
 use suimon_base::{Timestamp, Vector};
 
 /// Most exporters told apart in evidence; further ones are named as the last.
@@ -222,12 +222,12 @@ impl Detector {
         self.apply(exporter, flow, sides);
     }
 
-    /// Counts the flows of a batch at its time of receipt. Faster than one by one: what the flows of a batch need from
-    /// memory is asked for before any of them is counted, so that the waits overlap.
-    pub fn batch(&mut self, batch: &FlowBatch) {
-        self.advance(batch.received);
+    /// Counts flows of one exporter that were received together. Faster than one by one: what they need from memory is
+    /// asked for before any of them is counted, so that the waits overlap.
+    pub fn batch(&mut self, exporter: &ExporterKey, received: Timestamp, records: &[FlowRecord]) {
+        self.advance(received);
         let mut sides = [[None; 2]; AHEAD];
-        for chunk in batch.records.chunks(AHEAD) {
+        for chunk in records.chunks(AHEAD) {
             for (s, flow) in sides.iter_mut().zip(chunk) {
                 *s = self.sides(flow);
             }
@@ -244,7 +244,7 @@ impl Detector {
             }
             std::hint::black_box(touch);
             for (flow, s) in chunk.iter().zip(sides) {
-                self.apply(&batch.exporter, flow, s);
+                self.apply(exporter, flow, s);
             }
         }
     }

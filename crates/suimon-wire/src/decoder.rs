@@ -96,13 +96,28 @@ impl Decoder {
         bytes: &[u8],
         sink: &mut F,
     ) -> Result<Summary, DecodeError> {
-        let (header, version, key) = read_header(exporter, bytes)?;
-        self.now = received;
-        self.decode(&header, version, key, bytes, false, &mut |records| {
+        self.batches(exporter, received, bytes, &mut |key, records| {
             for record in records {
                 sink(key, record);
             }
         })
+    }
+
+    /// [`Decoder::datagram`] with the flows as they are decoded, up to 64 at a time and in order, where they can be
+    /// counted without being copied.
+    ///
+    /// # Errors
+    /// As for [`Decoder::datagram`].
+    pub fn batches<F: FnMut(ExporterKey, &[FlowRecord]) + ?Sized>(
+        &mut self,
+        exporter: IpAddr,
+        received: Timestamp,
+        bytes: &[u8],
+        sink: &mut F,
+    ) -> Result<Summary, DecodeError> {
+        let (header, version, key) = read_header(exporter, bytes)?;
+        self.now = received;
+        self.decode(&header, version, key, bytes, false, &mut |records| sink(key, records))
     }
 
     /// Takes only templates and sampling from a datagram that another worker decodes: no flows, no counting of

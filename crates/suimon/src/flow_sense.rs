@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use suimon_base::event::Effect;
-use suimon_base::{Clock, FlowBatch, MeasureId, Pps, Timestamp};
+use suimon_base::flow::ExporterKey;
+use suimon_base::{Clock, FlowRecord, MeasureId, Pps, Timestamp};
 use suimon_collect::{CollectConfig, Collector, Running, Stats};
 use suimon_detect::effect::{EffectMeter, Watch};
 use suimon_detect::{Counters, Detector};
@@ -65,7 +66,9 @@ impl Sense for FlowSense {
             floors: BTreeMap::new(),
         }));
         let taker = counting.clone();
-        let sink = Arc::new(move |batch: &FlowBatch| lock(&taker).take(batch));
+        let sink = Arc::new(move |exporter: &ExporterKey, received, records: &[FlowRecord]| {
+            lock(&taker).take(exporter, received, records);
+        });
         let running = collector.start(self.clock.clone(), sink).map_err(|e| e.to_string())?;
         *lock(&self.figures.collector) = Some((running.stats(), addresses));
         let looking = Looking {
@@ -145,11 +148,11 @@ impl Looking {
 }
 
 impl Counting {
-    fn take(&mut self, batch: &FlowBatch) {
-        self.detector.batch(batch);
+    fn take(&mut self, exporter: &ExporterKey, received: Timestamp, records: &[FlowRecord]) {
+        self.detector.batch(exporter, received, records);
         if !self.floors.is_empty() {
-            for flow in &batch.records {
-                self.meter.flow(batch.received, flow);
+            for flow in records {
+                self.meter.flow(received, flow);
             }
         }
     }

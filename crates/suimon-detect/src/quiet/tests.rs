@@ -174,7 +174,7 @@ fn a_place_is_not_reused_within_a_batch() {
         records.push(flow(100 + n, 2, 1));
     }
     d.flow(&exporter(), at(0), &flow(1, 2, 1));
-    d.batch(&suimon_base::FlowBatch { exporter: exporter(), received: at(10), records });
+    d.batch(&exporter(), at(10), &records);
     let host = |n: u8| d.rates(format!("198.51.100.{n}/32").parse().unwrap(), at(210)).pps.0;
     assert_eq!(host(1), 17);
     assert!((100..115).all(|n| host(n) == 1));
