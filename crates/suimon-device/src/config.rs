@@ -5,6 +5,7 @@ use crate::device::Device;
 use crate::error::DeviceError;
 use crate::hand::DeviceHand;
 use crate::names::is_plain;
+use crate::netconf::{Junos, Netconf};
 use crate::nftables::Nftables;
 use crate::ssh::SshTarget;
 use serde::Deserialize;
@@ -31,6 +32,8 @@ pub enum Driver {
     LinuxNftables,
     /// Cisco IOS and IOS XE, by the command line over SSH.
     CiscoCli,
+    /// Juniper Junos, by NETCONF over SSH.
+    JunosNetconf,
 }
 
 impl Driver {
@@ -39,11 +42,13 @@ impl Driver {
         match self {
             Driver::LinuxNftables => Dialect::Nftables,
             Driver::CiscoCli => Dialect::CiscoIos,
+            Driver::JunosNetconf => Dialect::Junos,
         }
     }
     const fn port(self) -> u16 {
         match self {
             Driver::LinuxNftables | Driver::CiscoCli => 22,
+            Driver::JunosNetconf => 830,
         }
     }
 }
@@ -178,6 +183,7 @@ impl DeviceConfig {
         Ok(match self.driver {
             Driver::LinuxNftables => Arc::new(Nftables::new(target, self.confirm_s, &self.run_folder, self.sudo)?),
             Driver::CiscoCli => Arc::new(CiscoCli::new(target, Ios, bindings, self.confirm_s)?),
+            Driver::JunosNetconf => Arc::new(Netconf::new(target, Junos, bindings, self.confirm_s)?),
         })
     }
 }

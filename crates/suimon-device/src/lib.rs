@@ -7,12 +7,14 @@
 //! once more before they leave ([`Wanted`]).
 
 mod bound;
+mod braces;
 mod cisco;
 mod config;
 mod device;
 mod error;
 mod hand;
 mod names;
+mod netconf;
 mod nft_list;
 mod nftables;
 mod observed;
@@ -26,6 +28,7 @@ pub use device::{Applied, Device, UndoBy};
 pub use error::DeviceError;
 pub use hand::DeviceHand;
 pub use names::{list_name, owner};
+pub use netconf::{Junos, NcBound, NcList, Netconf, Platform};
 pub use nftables::Nftables;
 pub use observed::{Counters, Observation, Observed, Orphan, Seen, SeenMeasure, State};
 pub use session::MAX_OUTPUT_OCTETS;

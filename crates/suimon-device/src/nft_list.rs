@@ -41,7 +41,7 @@ pub(crate) fn table(name: &str, json: &str, text: &str) -> Result<Seen, String> 
         let drops = steps.iter().any(|s| s.get("drop").is_some());
         let number = |c: &Value, k: &str| c.get(k).and_then(Value::as_u64);
         for c in steps.iter().filter_map(|s| s.get("counter")).filter(|_| drops) {
-            let sum = counters.get_or_insert_with(|| Counters { packets: 0, octets: Some(0) });
+            let sum = counters.get_or_insert(Counters { packets: 0, octets: Some(0) });
             sum.packets = sum.packets.saturating_add(number(c, "packets").unwrap_or(0));
             sum.octets = sum.octets.map(|o| o.saturating_add(number(c, "bytes").unwrap_or(0)));
         }

@@ -3,5 +3,6 @@
 //! Nothing of the machine is changed: the servers listen on loopback, and what they change is a namespace of the test.
 
 mod frr;
+mod netconf;
 mod nft;
 mod router;
