@@ -1,5 +1,6 @@
 //! Benchmarks that compare Suimon with others.
 
+mod bgp;
 mod collect;
 mod filter;
 mod process;
@@ -24,6 +25,7 @@ pub fn bench(args: &[String]) -> Result<ExitCode> {
         }
         Some("collect") => collect::collect(rest),
         Some("filter") => filter::filter(rest),
+        Some("bgp") => bgp::bgp(rest),
         Some("synthesis") => synthesis::synthesis(rest),
         _ => bail!("bench what? `wire`, `collect`, `filter` or `synthesis`"),
     }

@@ -14,10 +14,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("suimon-policy", &["suimon-base"]),
     ("suimon-spine", &["suimon-base", "suimon-ledger", "suimon-policy"]),
     ("suimon-notify", &["suimon-base", "suimon-spine"]),
+    // It reads the act and the basis of the decision that it is handed, and makes none.
+    ("suimon-bgp", &["suimon-base", "suimon-filter", "suimon-policy", "suimon-spine"]),
+    ("suimon-device", &["suimon-base", "suimon-filter", "suimon-spine"]),
     ("suimon-console", &["suimon-base", "suimon-spine"]),
     ("suimon-lab", &["suimon-base", "suimon-filter", "suimon-wire"]),
     ("suimon-testkit", &[]),
-    ("xtask", &["suimon-base", "suimon-filter", "suimon-lab"]),
+    ("xtask", &["suimon-base", "suimon-bgp", "suimon-filter", "suimon-lab"]),
     // The daemon wires everything; `*` is for it alone.
     ("suimon", &["*"]),
 ];
@@ -54,10 +57,12 @@ const OWNED: &[(&str, &str)] = &[
     ("cedar-policy", "suimon-policy"),
     ("ureq", "suimon-notify"),
     ("lettre", "suimon-notify"),
+    ("rustbgpd", "suimon-bgp"),
+    ("roxmltree", "suimon-device"),
 ];
 
 /// Senses and hands: they meet in the spine and never use each other.
-const SENSES_AND_HANDS: &[&str] = &["suimon-collect", "suimon-notify"];
+const SENSES_AND_HANDS: &[&str] = &["suimon-bgp", "suimon-collect", "suimon-device", "suimon-notify"];
 
 /// A Rust file has no more lines than this.
 const MAX_LINES: usize = 1_000;

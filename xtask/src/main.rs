@@ -22,6 +22,7 @@ usage: cargo xtask COMMAND
   bless [FILTER]          rewrite the golden files from what the programs print now, then list what changed
   bench wire              decoders: flows a second per core beside other crates
   bench collect [suimon|fastnetmon|nfcapd]…   CPU, loss and memory of receivers of the same stream
+  bench bgp               from approval to the first peer; a thousand Flowspec rules in and out
   bench filter            a million ranges beside iprange, the proof, the check of a list of 10,000 lines
   bench synthesis [FLOWS]  seconds that `filter synthesize` takes for a million flows; at most 2
   soak [MINUTES] [fuzz|ignored]…  the long runs: each fuzz target for MINUTES (default 10), then tests marked #[ignore]

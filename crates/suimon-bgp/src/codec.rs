@@ -326,6 +326,9 @@ fn runs<'a>(targets: &[(usize, &'a Target)], room: usize) -> Vec<Vec<&'a Target>
     out
 }
 
+/// Targets, with the octets of their NLRI, that share attributes.
+type Group<'a> = (Vec<PathAttribute>, Vec<(usize, &'a Target)>);
+
 /// UPDATE messages that announce routes of one family; routes with the same attributes share messages.
 ///
 /// # Errors
@@ -335,7 +338,7 @@ pub fn announce(
     routes: &[(&RouteKey, &Route)],
     peer: &PeerAttributes,
 ) -> Result<Vec<Vec<u8>>, CodecError> {
-    let mut groups: Vec<(Vec<PathAttribute>, Vec<(usize, &Target)>)> = Vec::new();
+    let mut groups: Vec<Group<'_>> = Vec::new();
     for (key, route) in routes {
         let attributes = attributes(route, family, peer)?;
         let entry = (key.nlri.len(), &route.target);

@@ -278,6 +278,31 @@ pub enum ConfigError {
 }
 
 impl PeerConfig {
+    /// A peer with the defaults and no role.
+    pub fn new(name: &str, address: IpAddr, remote_as: u32) -> PeerConfig {
+        PeerConfig {
+            name: name.to_owned(),
+            address,
+            port: default_port(),
+            remote_as,
+            source: None,
+            roles: Vec::new(),
+            edge: yes(),
+            max_routes: default_peer_routes(),
+            hold_s: default_hold_s(),
+            retry_s: default_retry_s(),
+            multihop: None,
+            gtsm: false,
+            md5_password_file: None,
+            graceful_restart: false,
+            next_hop_v4: None,
+            next_hop_v6: None,
+            rtbh_communities: default_rtbh(),
+            flowspec_communities: default_flowspec(),
+            large_communities: Vec::new(),
+        }
+    }
+
     /// Where it listens.
     pub fn socket(&self) -> SocketAddr {
         SocketAddr::new(self.address, self.port)

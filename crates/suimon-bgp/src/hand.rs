@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use suimon_base::{Asn, Clock, MeasureId};
 use suimon_policy::{Act, Basis, Decision};
-use suimon_spine::ports::{Hand, HandError, HandReport, Order};
+pub use suimon_spine::ports::{Hand, HandError, HandReport, Order};
 
 /// Why there is no hand.
 #[derive(Debug, thiserror::Error)]

@@ -1,11 +1,16 @@
 //! `bench filter`: a million random ranges beside `iprange`, each step of a compilation, and the check of a long list.
+//!
+//! Both programs start from the same text of unsorted ranges `A-B`. Compared are whole programs (text in, prefixes out) and,
+//! with each program's own clock and without its reading, merging, cutting into prefixes, and (ours only) the way on to
+//! the lines of a dialect.
 
 use crate::{cargo, programs, setup};
 use anyhow::{Context as _, Result, bail};
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
 
 /// How many ranges are aggregated, the last of them in the comparison.
 const SIZES: [usize; 3] = [250_000, 500_000, 1_000_000];
@@ -48,34 +53,48 @@ pub fn filter(args: &[String]) -> Result<ExitCode> {
     Ok(if good? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Seconds of one run.
+/// Seconds of one run of ours; merging is a part of the time to prefixes, and that of aggregating.
 #[derive(Clone, Copy, Default)]
 struct Steps {
     lines: f64,
     read: f64,
     merge: f64,
+    prefixes: f64,
     aggregate: f64,
     text: f64,
     parse: f64,
     proof: f64,
 }
 
+/// Seconds of one turn of both programs, the clock stopped outside; and of `iprange` by its own account.
+#[derive(Clone, Copy, Default)]
+struct Turn {
+    ours_whole: f64,
+    whole: f64,
+    read: f64,
+    print: f64,
+    merge: f64,
+    merged: f64,
+    prefixes: f64,
+}
+
 fn measure(ours: &Path, dir: &Path) -> Result<bool> {
     println!("{} processors; random ranges of 1 to {LONGEST} addresses; medians of {RUNS} runs", cores());
     println!(
-        "{:>9} {:>9} {:>8} {:>10} {:>8} {:>8} {:>8}  seconds of suimon, {DIALECT}",
-        "ranges", "lines", "read", "aggregate", "text", "re-read", "proof"
+        "{:>9} {:>9} {:>8} {:>8} {:>8} {:>10} {:>8} {:>8} {:>8}  seconds of suimon, {DIALECT}",
+        "ranges", "lines", "read", "merge", "prefixes", "aggregate", "text", "re-read", "proof"
     );
     let mut rows: Vec<(usize, Steps)> = Vec::new();
-    let (mut theirs, mut merging) = (Vec::new(), Vec::new());
+    let mut turns = Vec::new();
     for size in SIZES {
         let file = ranges(dir, size)?;
+        let compared = Some(&size) == SIZES.last() && programs::find("iprange").is_some();
+        let merged = if compared { Some(same_prefixes(ours, &file, dir)?) } else { None };
         let mut runs = Vec::new();
         for _ in 0..RUNS {
             runs.push(aggregate(ours, &file)?);
-            if Some(&size) == SIZES.last() && programs::find("iprange").is_some() {
-                theirs.push(iprange(&file, &[])?);
-                merging.push(iprange(&file, &["--count-unique"])?.2);
+            if let Some(merged) = &merged {
+                turns.push(turn(ours, &file, merged)?);
             }
         }
         let of = |f: fn(&Steps) -> f64| median(runs.iter().map(f).collect());
@@ -83,41 +102,25 @@ fn measure(ours: &Path, dir: &Path) -> Result<bool> {
             lines: of(|s| s.lines),
             read: of(|s| s.read),
             merge: of(|s| s.merge),
+            prefixes: of(|s| s.prefixes),
             aggregate: of(|s| s.aggregate),
             text: of(|s| s.text),
             parse: of(|s| s.parse),
             proof: of(|s| s.proof),
         };
         println!(
-            "{size:>9} {:>9} {:>8.3} {:>10.3} {:>8.3} {:>8.3} {:>8.3}",
-            row.lines, row.read, row.aggregate, row.text, row.parse, row.proof
+            "{size:>9} {:>9} {:>8.3} {:>8.3} {:>8.3} {:>10.3} {:>8.3} {:>8.3} {:>8.3}",
+            row.lines, row.read, row.merge, row.prefixes, row.aggregate, row.text, row.parse, row.proof
         );
         rows.push((size, row));
     }
     let mut good = linear(&rows);
     let Some((_, last)) = rows.last() else { return Ok(false) };
-    if theirs.is_empty() {
+    if turns.is_empty() {
         println!("iprange is not installed: nothing to compare with");
         good = false;
     } else {
-        let count = theirs.first().map_or(0.0, |t| t.0);
-        let (read, work) = (median(theirs.iter().map(|t| t.1).collect()), median(theirs.iter().map(|t| t.2).collect()));
-        println!(
-            "iprange: {count} prefixes, read {read:.3} s, aggregate and print {work:.3} s (its own times; printed to a pipe)"
-        );
-        let enough = last.aggregate <= work && last.lines <= count;
-        println!(
-            "suimon aggregates in {:.2} of iprange's time and needs {} lines where iprange needs {count}: {}",
-            last.aggregate / work,
-            last.lines,
-            verdict(enough)
-        );
-        good &= enough;
-        println!(
-            "merging alone, without prefixes, rules or print: suimon {:.3} s, iprange --count-unique {:.3} s",
-            last.merge,
-            median(merging)
-        );
+        good &= compare(last, &turns);
     }
     for line in run(Command::new(ours).args(["check", &CHECKED.to_string()]))?.lines() {
         let seconds: f64 = line.rsplit(' ').next().and_then(|w| w.parse().ok()).context("the check's time")?;
@@ -125,6 +128,83 @@ fn measure(ours: &Path, dir: &Path) -> Result<bool> {
         good &= seconds < CHECK_S;
     }
     Ok(good)
+}
+
+/// Prints the comparison row by row; whether no row but reading is slower than `iprange`.
+fn compare(ours: &Steps, turns: &[Turn]) -> bool {
+    let of = |f: fn(&Turn) -> f64| median(turns.iter().map(f).collect());
+    let print = of(|t| t.print);
+    println!(
+        "the same file of {} ranges, both programs in turns, seconds  suimon  iprange   ratio",
+        SIZES.last().unwrap_or(&0)
+    );
+    let rows = [
+        ("1 whole program: text in, prefixes printed to /dev/null", of(|t| t.ours_whole), of(|t| t.whole), true),
+        ("2 reading the text", ours.read, of(|t| t.read), false),
+        ("3 in memory: merging (iprange --count-unique)", ours.merge, of(|t| t.merge), true),
+        ("4 in memory: merging, prefixes (iprange --ipset-reduce)", ours.prefixes, of(|t| t.prefixes), true),
+        ("5 ours up to the dialect's lines, iprange as in row 4", ours.aggregate, of(|t| t.prefixes), true),
+        ("6 ours up to the dialect's lines, iprange with print", ours.aggregate, print, true),
+    ];
+    let mut good = true;
+    for (name, a, b, counts) in rows {
+        let word = if counts { verdict(a <= b) } else { "(not aggregation)" };
+        println!("{name:<58} {a:>8.3} {b:>8.3} {:>7.2}  {word}", a / b);
+        good &= a <= b || !counts;
+    }
+    println!(
+        "iprange's times but the first are its own (`-v`), without its reading; --count-unique of ranges that are merged \
+         already takes {:.3} s",
+        of(|t| t.merged)
+    );
+    good
+}
+
+/// Stops where both programs do not print the same prefixes; returns a file of the merged ranges.
+fn same_prefixes(ours: &Path, file: &Path, dir: &Path) -> Result<PathBuf> {
+    let mine = run(Command::new(ours).arg("prefixes").arg(file))?;
+    let theirs = run(Command::new("iprange").arg(file))?;
+    if mine != theirs {
+        bail!("suimon and iprange print different prefixes for {}", file.display());
+    }
+    println!("suimon and iprange print the same {} prefixes, byte for byte", mine.lines().count());
+    let merged = dir.join("merged");
+    std::fs::write(&merged, run(Command::new("iprange").arg("--print-ranges").arg(file))?)
+        .with_context(|| merged.display().to_string())?;
+    Ok(merged)
+}
+
+fn turn(ours: &Path, file: &Path, merged: &Path) -> Result<Turn> {
+    let ours_whole = whole(Command::new(ours).arg("prefixes").arg(file))?;
+    let whole = whole(Command::new("iprange").arg(file))?;
+    let plain = iprange(file, &[])?;
+    // Merges and adds up the addresses, all of it in what it calls speaking.
+    let merge = iprange(file, &["--count-unique"])?;
+    let nothing = iprange(merged, &["--count-unique"])?;
+    // With nothing to reduce it merges, cuts and counts the prefixes while thinking, and prints them afterwards.
+    let reduce = iprange(file, &["--ipset-reduce", "0", "--ipset-reduce-entries", "0"])?;
+    Ok(Turn {
+        ours_whole,
+        whole,
+        read: plain.read,
+        print: plain.think + plain.speak,
+        merge: merge.think + merge.speak,
+        merged: nothing.think + nothing.speak,
+        prefixes: reduce.think,
+    })
+}
+
+/// Seconds of a program from its start to its end, its output thrown away.
+#[expect(clippy::disallowed_methods, reason = "a benchmark needs the time")]
+fn whole(command: &mut Command) -> Result<f64> {
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let start = Instant::now();
+    let status = command.status().with_context(|| format!("{command:?}"))?;
+    let took = start.elapsed().as_secs_f64();
+    if !status.success() {
+        bail!("{command:?} fails");
+    }
+    Ok(took)
 }
 
 /// Whether text, reading and proof cost about the same for a range at every size.
@@ -189,16 +269,23 @@ fn run(command: &mut Command) -> Result<String> {
 fn aggregate(ours: &Path, file: &Path) -> Result<Steps> {
     let text = run(Command::new(ours).arg("aggregate").arg(file).arg(DIALECT))?;
     let numbers: Vec<f64> = text.split_whitespace().filter_map(|w| w.parse().ok()).collect();
-    let [_, lines, read, merge, aggregate, text_s, parse, proof] = numbers[..] else {
+    let [_, lines, read, merge, prefixes, aggregate, text_s, parse, proof] = numbers[..] else {
         bail!("xtask-filter says `{text}`")
     };
-    Ok(Steps { lines, read, merge, aggregate, text: text_s, parse, proof })
+    Ok(Steps { lines, read, merge, prefixes, aggregate, text: text_s, parse, proof })
 }
 
-/// How many prefixes it prints, its reading time, and all of its other time, in seconds.
-fn iprange(file: &Path, options: &[&str]) -> Result<(f64, f64, f64)> {
+/// What `iprange -v` says about its own time, in seconds.
+struct Account {
+    read: f64,
+    think: f64,
+    speak: f64,
+}
+
+fn iprange(file: &Path, options: &[&str]) -> Result<Account> {
     let mut command = Command::new("iprange");
-    let output = command.arg("-v").args(options).arg(file).output().context("iprange")?;
+    command.arg("-v").args(options).arg(file).stdout(Stdio::null());
+    let output = command.stderr(Stdio::piped()).output().context("iprange")?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let after = |word: &str| {
         let rest = said.rsplit_once(word)?.1;
@@ -207,6 +294,5 @@ fn iprange(file: &Path, options: &[&str]) -> Result<(f64, f64, f64)> {
     let (Some(read), Some(think), Some(speak)) = (after("(read "), after(" think "), after(" speak ")) else {
         bail!("iprange says `{said}`")
     };
-    let prefixes = output.stdout.iter().filter(|&&b| b == b'\n').count();
-    Ok((prefixes as f64, read, think + speak))
+    Ok(Account { read, think, speak })
 }
