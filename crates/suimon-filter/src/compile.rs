@@ -287,7 +287,8 @@ fn check_rules(rules: &RuleSet) -> Result<(), CompileError> {
         }
         let m = &r.matches;
         let open = m.proto.is_none() && m.fragment.is_none() && m.lengths.is_empty();
-        let whole = open && Family::BOTH.iter().any(|&f| boxes::of_match(&r.matches, f).is_some_and(|b| b == boxes::all(f)));
+        let whole =
+            open && Family::BOTH.iter().any(|&f| boxes::of_match(&r.matches, f).is_some_and(|b| b == boxes::all(f)));
         if whole && r.action != Action::Permit {
             return Err(CompileError::Everything { rule });
         }

@@ -8,8 +8,8 @@
 use crate::proof::SetBox;
 use crate::range::{Family, bounds};
 use std::collections::hash_map::Entry;
-use std::rc::Rc;
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
 use suimon_base::rule::FragmentMatch;
 use suimon_base::{Match, PortRange};
 
@@ -290,11 +290,9 @@ impl Diagrams {
         }
         let (fa, fb) = (self.get(a).map(|n| n.0), self.get(b).map(|n| n.0));
         let Some(field) = [fa, fb].into_iter().flatten().min() else { return Err(TooManyNodes) };
-        let side = |field_of: Option<Field>, n: Node| {
-            match self.get(n) {
-                Some(x) if field_of == Some(field) => Rc::clone(&x.1),
-                _ => Rc::new(vec![(u128::MAX, n)]),
-            }
+        let side = |field_of: Option<Field>, n: Node| match self.get(n) {
+            Some(x) if field_of == Some(field) => Rc::clone(&x.1),
+            _ => Rc::new(vec![(u128::MAX, n)]),
         };
         let (ea, eb) = (side(fa, a), side(fb, b));
         let (mut i, mut j) = (0, 0);

@@ -60,7 +60,7 @@ fn fewest(target: u32) -> usize {
     };
     let mut best = usize::MAX;
     let mut unions: HashSet<u32> = HashSet::from([0]);
-    for n in 0..best {
+    for n in 0.. {
         if n >= best {
             break;
         }

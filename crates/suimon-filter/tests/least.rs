@@ -1,4 +1,5 @@
 //! The number of lines against exhaustive searches that share no code with the compiler.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 use proptest::prelude::*;
 use std::collections::HashMap;

@@ -1,4 +1,5 @@
 //! Cost on devices and the ranking of ways.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 use proptest::prelude::*;
 use std::path::Path;

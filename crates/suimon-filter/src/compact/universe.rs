@@ -203,7 +203,7 @@ pub fn build(family: Family, boxes: &[(usize, HeaderBox)], caps: &Caps) -> Optio
         .collect();
     let mut groups: BTreeMap<(bool, Vec<u64>), usize> = BTreeMap::new();
     let mut group_of = Vec::with_capacity(cells.len());
-    for i in 0..cells.len() {
+    for (i, &is_wanted) in wanted.iter().enumerate() {
         let mut key = vec![0u64; (taken.len() * 2).div_ceil(64)];
         for (n, pair) in taken.iter().enumerate() {
             for (k, bits) in pair.iter().enumerate() {
@@ -212,7 +212,7 @@ pub fn build(family: Family, boxes: &[(usize, HeaderBox)], caps: &Caps) -> Optio
             }
         }
         let next = groups.len();
-        group_of.push(*groups.entry((wanted[i], key)).or_insert(next));
+        group_of.push(*groups.entry((is_wanted, key)).or_insert(next));
     }
     let fold = |bits: &Bits| {
         let mut out = Bits::none(groups.len());

@@ -112,8 +112,17 @@ pub fn decimal<T: std::str::FromStr>(word: &str) -> Option<T> {
 }
 
 /// Protocol names of Junos, SR OS and RouterOS that mean the same in all of them, or only in one.
-const COMMON: [(&str, u8); 9] =
-    [("icmp", 1), ("igmp", 2), ("tcp", 6), ("egp", 8), ("udp", 17), ("gre", 47), ("pim", 103), ("vrrp", 112), ("sctp", 132)];
+const COMMON: [(&str, u8); 9] = [
+    ("icmp", 1),
+    ("igmp", 2),
+    ("tcp", 6),
+    ("egp", 8),
+    ("udp", 17),
+    ("gre", 47),
+    ("pim", 103),
+    ("vrrp", 112),
+    ("sctp", 132),
+];
 const JUNOS: [(&str, u8); 6] = [("ipip", 4), ("esp", 50), ("ah", 51), ("icmp6", 58), ("ospf", 89), ("rsvp", 46)];
 const SROS: [(&str, u8); 3] = [("ipv6-icmp", 58), ("ospf-igp", 89), ("rsvp", 46)];
 const ROUTEROS: [(&str, u8); 5] = [("ipencap", 4), ("ipsec-esp", 50), ("ipsec-ah", 51), ("icmpv6", 58), ("ospf", 89)];

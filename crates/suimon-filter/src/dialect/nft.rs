@@ -57,7 +57,10 @@ pub fn write(rules: &RuleSet, options: &Options) -> Result<Written, CompileError
                 // A limit of IPv6 that takes fragments stands before the line that lets them go.
                 if guarded && family == Family::V6 && !ports(b) {
                     if discards.iter().any(|(_, d)| ports(d) && overlap(d, b)) {
-                        return refuse(*i, "a limit of IPv6 fragments cannot stand before the ports discarded out of it");
+                        return refuse(
+                            *i,
+                            "a limit of IPv6 fragments cannot stand before the ports discarded out of it",
+                        );
                     }
                     early.push(text.clone());
                 }

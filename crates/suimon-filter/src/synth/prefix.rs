@@ -138,7 +138,7 @@ mod tests {
                 (f, n, *w)
             })
             .collect();
-        out.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
+        out.sort_by_key(|a| (a.0, a.1));
         out
     }
 

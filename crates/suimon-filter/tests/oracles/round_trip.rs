@@ -70,11 +70,38 @@ fn hundreds_of_requests_read_back_equal() {
     }
 }
 
-#[test]
-#[ignore = "takes minutes; `cargo xtask soak` runs it"]
-fn ten_thousand_requests_in_each_dialect_read_back_equal() {
-    let seed = seed("ten_thousand_requests_in_each_dialect_read_back_equal");
-    for dialect in Dialect::ALL {
-        requests(dialect, seed, 10_000);
+/// Ten thousand requests in each dialect, one test for each so that they can be run apart.
+mod ten_thousand {
+    use super::{Dialect, requests, seed};
+
+    macro_rules! soak {
+        ($($name:ident $dialect:ident,)*) => {
+            $(
+                #[test]
+                #[ignore = "takes minutes; `cargo xtask soak` runs it"]
+                fn $name() {
+                    requests(Dialect::$dialect, seed(concat!("ten_thousand::", stringify!($name))), 10_000);
+                }
+            )*
+
+            #[test]
+            fn no_dialect_is_left_out() {
+                assert_eq!([$(Dialect::$dialect),*], Dialect::ALL);
+            }
+        };
+    }
+
+    soak! {
+        cisco_ios CiscoIos,
+        cisco_xr CiscoXr,
+        cisco_nxos CiscoNxos,
+        arista_eos AristaEos,
+        huawei_vrp HuaweiVrp,
+        junos Junos,
+        nokia_sros NokiaSros,
+        mikrotik Mikrotik,
+        nftables Nftables,
+        flowspec Flowspec,
+        rtbh Rtbh,
     }
 }
