@@ -5,7 +5,7 @@ use crate::device::Device;
 use crate::error::DeviceError;
 use crate::hand::DeviceHand;
 use crate::names::is_plain;
-use crate::netconf::{Junos, Netconf};
+use crate::netconf::{IosXr, Junos, Netconf};
 use crate::nftables::Nftables;
 use crate::ssh::SshTarget;
 use serde::Deserialize;
@@ -34,6 +34,8 @@ pub enum Driver {
     CiscoCli,
     /// Juniper Junos, by NETCONF over SSH.
     JunosNetconf,
+    /// Cisco IOS XR from 7.1 on, by NETCONF over SSH.
+    CiscoXrNetconf,
 }
 
 impl Driver {
@@ -43,12 +45,13 @@ impl Driver {
             Driver::LinuxNftables => Dialect::Nftables,
             Driver::CiscoCli => Dialect::CiscoIos,
             Driver::JunosNetconf => Dialect::Junos,
+            Driver::CiscoXrNetconf => Dialect::CiscoXr,
         }
     }
     const fn port(self) -> u16 {
         match self {
             Driver::LinuxNftables | Driver::CiscoCli => 22,
-            Driver::JunosNetconf => 830,
+            Driver::JunosNetconf | Driver::CiscoXrNetconf => 830,
         }
     }
 }
@@ -184,6 +187,7 @@ impl DeviceConfig {
             Driver::LinuxNftables => Arc::new(Nftables::new(target, self.confirm_s, &self.run_folder, self.sudo)?),
             Driver::CiscoCli => Arc::new(CiscoCli::new(target, Ios, bindings, self.confirm_s)?),
             Driver::JunosNetconf => Arc::new(Netconf::new(target, Junos, bindings, self.confirm_s)?),
+            Driver::CiscoXrNetconf => Arc::new(Netconf::new(target, IosXr, bindings, self.confirm_s)?),
         })
     }
 }

@@ -28,7 +28,7 @@ pub use device::{Applied, Device, UndoBy};
 pub use error::DeviceError;
 pub use hand::DeviceHand;
 pub use names::{list_name, owner};
-pub use netconf::{Junos, NcBound, NcList, Netconf, Platform};
+pub use netconf::{IosXr, Junos, NcBound, NcList, Netconf, Platform};
 pub use nftables::Nftables;
 pub use observed::{Counters, Observation, Observed, Orphan, Seen, SeenMeasure, State};
 pub use session::MAX_OUTPUT_OCTETS;

@@ -64,7 +64,7 @@ pub trait Flavour: Send + Sync {
 pub struct Ios;
 
 /// Top-level lines with the indented lines below them.
-pub(super) fn blocks(config: &str) -> Vec<(&str, Vec<&str>)> {
+pub(crate) fn blocks(config: &str) -> Vec<(&str, Vec<&str>)> {
     let mut out: Vec<(&str, Vec<&str>)> = Vec::new();
     for line in config.lines().map(str::trim_end).filter(|l| !l.is_empty()) {
         match (line.starts_with(' '), out.last_mut()) {

@@ -8,6 +8,7 @@
 mod flavour;
 mod prompt;
 
+pub(crate) use flavour::blocks;
 pub use flavour::{CliBound, CliList, Flavour, Ios};
 
 use crate::bound::MAX_LISTS;
@@ -224,7 +225,7 @@ impl<F: Flavour> Device for CiscoCli<F> {
     fn apply(&self, wanted: &Wanted) -> Result<Applied, DeviceError> {
         let lists = Ios.lists(wanted.text());
         let names: Vec<_> = lists.iter().map(|l| l.name.clone()).collect();
-        if names != wanted.names() || flavour::blocks(wanted.text()).len() != lists.len() {
+        if names != wanted.names() || blocks(wanted.text()).len() != lists.len() {
             return Err(DeviceError::Config(format!(
                 "{}: this driver enters access lists; rates need a policy, which a person enters",
                 wanted.id()

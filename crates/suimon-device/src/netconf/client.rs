@@ -55,8 +55,8 @@ impl Client {
     }
 
     fn receive(&mut self, step: &str, limit_s: u64) -> Result<String, DeviceError> {
-        let framing = self.framing;
-        let message = self.session.until(step, limit_s, |out| match framing.decode(out) {
+        let (framing, mut looked) = (self.framing, 0);
+        let message = self.session.until(step, limit_s, |out| match framing.decode(out, &mut looked) {
             Ok(Some((text, taken))) => Some((Ok(text), taken)),
             Ok(None) => None,
             Err(e) => Some((Err(e), out.len())),

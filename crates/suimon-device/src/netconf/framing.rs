@@ -27,13 +27,18 @@ impl Framing {
         }
     }
 
-    /// The first whole message and how many octets it took; `None` while more has to come.
-    pub(super) fn decode(self, input: &[u8]) -> Result<Option<(String, usize)>, String> {
+    /// The first whole message and how many octets it took; `None` while more has to come. `looked` is 0 at first and
+    /// keeps how far an earlier call looked in the same input, so that a long message is not searched again and again.
+    pub(super) fn decode(self, input: &[u8], looked: &mut usize) -> Result<Option<(String, usize)>, String> {
         let (octets, taken) = match self {
-            Framing::EndOfMessage => match find(input, END) {
-                Some(at) => (input.get(..at).unwrap_or_default().to_vec(), at + END.len()),
-                None => return Ok(None),
-            },
+            Framing::EndOfMessage => {
+                let from = (*looked).min(input.len());
+                let Some(at) = find(input.get(from..).unwrap_or_default(), END).map(|at| at + from) else {
+                    *looked = input.len().saturating_sub(END.len());
+                    return Ok(None);
+                };
+                (input.get(..at).unwrap_or_default().to_vec(), at + END.len())
+            }
             Framing::Chunked => match chunks(input)? {
                 Some(found) => found,
                 None => return Ok(None),
@@ -86,7 +91,7 @@ mod tests {
     fn the_example_of_the_rfc_is_read() {
         // RFC 6242 section 4.2.
         let text = "\n#4\n<rpc\n#18\n message-id=\"102\"\n\n#79\n     xmlns=\"urn:ietf:params:xml:ns:netconf:base:1.0\">\n  <close-session/>\n</rpc>\n##\n";
-        let (message, taken) = Framing::Chunked.decode(text.as_bytes()).unwrap().unwrap();
+        let (message, taken) = Framing::Chunked.decode(text.as_bytes(), &mut 0).unwrap().unwrap();
         assert_eq!(taken, text.len());
         assert!(message.starts_with("<rpc message-id=\"102\"\n") && message.ends_with("</rpc>"));
     }
@@ -96,12 +101,12 @@ mod tests {
         for framing in [Framing::EndOfMessage, Framing::Chunked] {
             let stream = [framing.encode("<a>Ä</a>"), framing.encode("<b/>")].concat();
             for cut in 0..stream.len() {
-                let early = framing.decode(&stream[..cut]).unwrap();
+                let early = framing.decode(&stream[..cut], &mut 0).unwrap();
                 let first = framing.encode("<a>Ä</a>").len();
                 assert_eq!(early.is_some(), cut >= first, "{framing:?} {cut}");
             }
-            let (a, taken) = framing.decode(&stream).unwrap().unwrap();
-            let (b, _) = framing.decode(&stream[taken..]).unwrap().unwrap();
+            let (a, taken) = framing.decode(&stream, &mut 0).unwrap().unwrap();
+            let (b, _) = framing.decode(&stream[taken..], &mut 0).unwrap().unwrap();
             assert_eq!((a.as_str(), b.as_str()), ("<a>Ä</a>", "<b/>"));
         }
     }
@@ -109,11 +114,11 @@ mod tests {
     #[test]
     fn broken_chunks_are_errors_not_waits() {
         for bad in ["x", "\n#0\n", "\n#01\na", "\n#-1\n", "\n#99999999999\n", "\n##\n", "\n#1\nab", "\nabc"] {
-            assert!(Framing::Chunked.decode(bad.as_bytes()).is_err(), "{bad:?}");
+            assert!(Framing::Chunked.decode(bad.as_bytes(), &mut 0).is_err(), "{bad:?}");
         }
         for part in ["", "\n", "\n#", "\n#4", "\n#4\nab", "\n#1\na\n", "\n#1\na\n#", "\n#1\na\n##"] {
-            assert_eq!(Framing::Chunked.decode(part.as_bytes()), Ok(None), "{part:?}");
+            assert_eq!(Framing::Chunked.decode(part.as_bytes(), &mut 0), Ok(None), "{part:?}");
         }
-        assert!(Framing::EndOfMessage.decode(b"\xff]]>]]>").is_err());
+        assert!(Framing::EndOfMessage.decode(b"\xff]]>]]>", &mut 0).is_err());
     }
 }

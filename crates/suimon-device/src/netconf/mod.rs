@@ -8,8 +8,10 @@ mod client;
 mod framing;
 mod junos;
 mod message;
+mod xr;
 
 pub use junos::Junos;
+pub use xr::IosXr;
 
 use crate::bound::MAX_LISTS;
 use crate::config::{Binding, Direction};

@@ -1,6 +1,6 @@
 """A NETCONF server for tests, by RFC 6241 and RFC 6242: one process a session, as sshd starts a subsystem.
 
-State lies in a folder: running.txt, candidate.txt (both configuration in braces), lock, pending (a confirmed commit that
+State lies in a folder: running.txt, candidate.txt (configuration in braces, or IOS XR's text), lock, pending (a confirmed commit that
 waits, with what was before). Options in the file `options`: `base-1.0`, `no-candidate`, `reject-edit`, `half` (loses a
 term), `mute` (never answers an edit), `flood`, `bad-chunk`, `die-after-commit`.
 """
@@ -187,11 +187,53 @@ def escape(text):
     return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
+def blocks(text):
+    """IOS XR's text: heads with their indented lines."""
+    tree, head = {}, None
+    for line in text.split("\n"):
+        if line.strip() in ("", "!"):
+            continue
+        if line.startswith(" "):
+            tree[head].append(line.strip())
+        else:
+            head = line.strip()
+            tree.setdefault(head, [])
+    return tree
+
+
+def edit_cli(text):
+    tree, head = blocks(load("candidate.txt")), None
+    for line in text.split("\n"):
+        words = line.split()
+        if not words:
+            continue
+        if not line.startswith(" ") and words[0] == "no":
+            head = " ".join(words[1:])
+            assert head in tree, f"data-missing: {head}"
+            del tree[head]
+        elif not line.startswith(" "):
+            head = " ".join(words)
+            assert words[0] in ("interface", "ipv4", "ipv6"), f"Invalid input: {line}"
+            tree.setdefault(head, [])
+        elif words[0] == "no":
+            tree[head].remove(" ".join(words[1:]))
+        else:
+            if words[1] == "access-group":
+                # One list a family and direction: the new one replaces the old without a question.
+                tree[head] = [l for l in tree[head] if (l.split() + [""] * 4)[:2] != words[:2] or l.split()[3] != words[3]]
+            tree[head].append(" ".join(words))
+    store("candidate.txt", "".join(f"{h}\n" + "".join(f" {l}\n" for l in b) + "!\n" for h, b in tree.items()))
+    return "<ok/>"
+
+
 def edit(op):
     if "mute" in OPTIONS:
         time.sleep(1000)
     if "reject-edit" in OPTIONS:
         return error("invalid-value", "syntax error, expecting &lt;term&gt;")
+    for part in op:
+        if local(part) == "config" and local(part[0]) == "cli":
+            return edit_cli(part[0].text)
     tree = parse(load("candidate.txt"))
     for part in op:
         if local(part) == "config-text":
@@ -229,6 +271,8 @@ def answer(op):
         wanted = [local(e) for c in op for e in c]
         tree = {k: v for k, v in parse(load("running.txt")).items() if k in wanted}
         return f'<configuration-text xmlns="http://xml.juniper.net/xnm/1.1/xnm">\n## Last commit: now\n{escape(show(tree))}</configuration-text>'
+    if name == "get-config":
+        return f'<data><cli xmlns="http://cisco.com/ns/yang/Cisco-IOS-XR-cli-cfg">!! IOS XR Configuration 7.1.1\n{escape(load("running.txt"))}end\n</cli></data>'
     if name == "get-firewall-filter-information":
         filter_name = "".join(op.itertext()).strip()
         if f"filter {filter_name} " not in load("running.txt"):
@@ -248,7 +292,8 @@ def answer(op):
     if name == "edit-config":
         return edit(op)
     if name == "validate":
-        parse(load("candidate.txt"))
+        if "{" in load("candidate.txt"):
+            parse(load("candidate.txt"))
         return "<rpc-error><error-type>application</error-type><error-tag>operation-failed</error-tag><error-severity>warning</error-severity><error-message>a warning</error-message></rpc-error><ok/>"
     if name == "commit":
         said = commit(op)

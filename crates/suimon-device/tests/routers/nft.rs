@@ -22,7 +22,10 @@ fn start(test: &str) -> Option<Router> {
 
 fn receipt(report: HandReport) -> String {
     match report {
-        HandReport::Done { place, receipt } => format!("{place}: {receipt}"),
+        HandReport::Done { place, receipt } => {
+            println!("{place}: {receipt}");
+            format!("{place}: {receipt}")
+        }
         HandReport::ByPerson => panic!("a router, not a person"),
     }
 }
