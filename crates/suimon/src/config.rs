@@ -1,5 +1,6 @@
 //! The configuration file: read, checked as a whole, and turned into what the rest of the program runs on.
 
+pub mod bgp;
 mod v1;
 
 use crate::exit::bad_input;
@@ -7,12 +8,14 @@ use anyhow::Context as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use suimon_base::calendar::{BusinessCalendar, parse_date};
 use suimon_collect::CollectConfig;
 use suimon_detect::{Network, Thresholds};
+use suimon_device::DeviceHand;
 use suimon_filter::dialect::Dialect;
 use suimon_notify::{Channel, Credentials, Language, Mail, MailTls, Secret, Webhook};
-use suimon_spine::{ManualHand, Register};
+use suimon_spine::{Hand, ManualHand, Register};
 
 /// Everything the daemon runs on.
 #[derive(Debug)]
@@ -43,6 +46,10 @@ pub struct Config {
     pub alerts: BTreeMap<String, Channel>,
     /// Policy packs; the built-in ones where none is named.
     pub packs: Vec<suimon_policy::Pack>,
+    /// The BGP hand; `None` announces nothing.
+    pub bgp: Option<bgp::Bgp>,
+    /// Routers, each a hand.
+    pub devices: Vec<Arc<dyn Hand>>,
 }
 
 impl Config {
@@ -97,9 +104,17 @@ impl Config {
             default_dialect: dialect.to_string(),
             alerts: channels(file.alert, folder)?,
             packs: packs(file.policy.as_ref(), folder)?,
+            bgp: file.bgp.map(|b| bgp::read(b, &register, folder)).transpose()?,
+            devices: devices(&file.device)?,
             register,
         })
     }
+}
+
+/// Files and names are checked here; a router is reached only by `serve`.
+fn devices(devices: &[suimon_device::DeviceConfig]) -> anyhow::Result<Vec<Arc<dyn Hand>>> {
+    let hands = suimon_device::open(devices).map_err(|e| bad_input(e.to_string()))?;
+    Ok(hands.into_iter().map(|h: DeviceHand| Arc::new(h) as Arc<dyn Hand>).collect())
 }
 
 fn check_register(register: &Register) -> anyhow::Result<()> {

@@ -17,7 +17,8 @@ pub fn run(args: &ServeArgs, json: bool) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let daemon = daemon::start(config, clock.clone(), Vec::new()).await?;
+        let devices = config.devices.clone();
+        let daemon = daemon::start(config, clock.clone(), devices).await?;
         let user = own_user();
         let link = daemon.sign_in.link_token(Actor::os_user(&user), clock.now());
         let url = format!("http://{}/sign-in?token={link}", daemon.address);

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use suimon_collect::CollectConfig;
 use suimon_detect::Network;
+use suimon_device::DeviceConfig;
 use suimon_spine::Customer;
 use suimon_spine::register::CollectionTerms;
 
@@ -31,6 +32,9 @@ pub struct File {
     #[serde(default)]
     pub alert: Vec<Alert>,
     pub policy: Option<Policy>,
+    pub bgp: Option<suimon_bgp::config::BgpConfig>,
+    #[serde(default)]
+    pub device: Vec<DeviceConfig>,
 }
 
 /// Where things are.
