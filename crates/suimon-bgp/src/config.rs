@@ -205,6 +205,13 @@ pub struct CustomerConfig {
     pub max_routes: usize,
 }
 
+impl CustomerConfig {
+    /// A customer without an AS number of its own and with the usual cap.
+    pub fn new(name: &str, prefixes: Vec<IpNet>) -> CustomerConfig {
+        CustomerConfig { name: name.to_owned(), prefixes, asn: None, max_routes: default_customer_routes() }
+    }
+}
+
 const fn default_customer_routes() -> usize {
     100
 }

@@ -11,6 +11,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use suimon_base::Clock;
+use suimon_bgp::hand::BgpHand;
 use suimon_console::{About, Console, SignIn, serve_tcp, serve_unix};
 use suimon_detect::Detector;
 use suimon_ledger::Ledger;
@@ -52,6 +53,10 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>, more_hands: Vec<Arc<dy
     let planner: Arc<dyn Planner> = Arc::new(FilterPlanner);
     let mut hands: Vec<Arc<dyn Hand>> = vec![Arc::new(ManualHand)];
     hands.extend(more_hands);
+    if let Some(bgp) = config.bgp {
+        let hand = BgpHand::start(&bgp.config, bgp.cone, clock.clone()).context("the BGP hand")?;
+        hands.push(Arc::new(hand));
+    }
     let hand_names: Vec<String> = hands.iter().map(|h| h.name().to_owned()).collect();
     let sense = match config.collect {
         Some(collect) => {

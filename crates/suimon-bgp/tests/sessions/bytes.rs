@@ -44,7 +44,7 @@ fn rule(rng: &mut impl Rng, i: usize) -> Route {
     if rng.random_bool(0.4) {
         m.src = vec![net(src)];
     }
-    let many = i % LONG_EVERY == 0;
+    let many = i.is_multiple_of(LONG_EVERY);
     if proto == 6 || proto == 17 || many {
         m.proto = Some(if proto == 6 { 6 } else { 17 });
         m.dst_ports = if many { ports(rng, 60) } else { ports(rng, i % 4) };

@@ -1,5 +1,7 @@
 //! Sessions with peers: a raw one that keeps the octets, and GoBGP, BIRD and FRR as they are installed.
 
+#![cfg(test)]
+
 mod arrive;
 mod bytes;
 mod daemons;

@@ -1,0 +1,98 @@
+//! `[bgp]`: checked, filled up from the register, with the files it names read.
+
+use crate::exit::bad_input;
+use std::path::{Path, PathBuf};
+use suimon_base::Asn;
+use suimon_bgp::config::{BgpConfig, CustomerConfig};
+use suimon_bgp::guard::cone::Cone;
+use suimon_spine::Register;
+
+/// What the BGP hand is started with.
+#[derive(Debug)]
+pub struct Bgp {
+    /// The section.
+    pub config: BgpConfig,
+    /// What the files of `[bgp.guard]` say of other ASes.
+    pub cone: Cone,
+}
+
+/// Checks the section. The networks and customers of the register are registered space as well.
+///
+/// # Errors
+/// Exit code 2 with the key, or the file and its line.
+pub fn read(mut config: BgpConfig, register: &Register, folder: &Path) -> anyhow::Result<Bgp> {
+    config.guard.own.extend(&register.networks);
+    for customer in &register.customers {
+        match config.guard.customers.iter_mut().find(|c| c.name == customer.id) {
+            Some(known) => known.prefixes.extend(&customer.prefixes),
+            None => config.guard.customers.push(CustomerConfig::new(&customer.id, customer.prefixes.clone())),
+        }
+    }
+    config.check().map_err(|e| bad_input(e.to_string()))?;
+    let mut cone = Cone::default();
+    let guard = &config.guard;
+    let open = |path: &PathBuf| {
+        let path = folder.join(path);
+        std::fs::read(&path).map_err(|e| bad_input(format!("bgp.guard: cannot read {}: {e}", path.display())))
+    };
+    let text = |path: &PathBuf| {
+        String::from_utf8(open(path)?).map_err(|_| bad_input(format!("bgp.guard: {} is no text", path.display())))
+    };
+    let wrong = |path: &PathBuf, e: String| bad_input(format!("bgp.guard: {}: {e}", path.display()));
+    if let Some(path) = &guard.as_relationships {
+        cone.add_relationships(&text(path)?).map_err(|e| wrong(path, e.to_string()))?;
+    }
+    if let Some(path) = &guard.route_origins {
+        cone.add_origins(&text(path)?).map_err(|e| wrong(path, e.to_string()))?;
+    }
+    if let Some(path) = &guard.rib_dump {
+        let direct: Vec<Asn> = guard.direct_customers.iter().copied().map(Asn).collect();
+        cone.add_rib(&open(path)?, Asn(config.local_as), &direct).map_err(|e| wrong(path, e.to_string()))?;
+    }
+    Ok(Bgp { config, cone })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+
+    const BASE: &str = r#"
+version = 1
+[node]
+data = "data"
+[[network]]
+prefix = "198.51.100.0/24"
+[bgp]
+local-as = 64500
+router-id = "192.0.2.10"
+[[bgp.peer]]
+name = "edge1"
+address = "192.0.2.1"
+remote-as = 64500
+roles = ["flowspec"]
+[bgp.guard]
+"#;
+
+    #[test]
+    fn reads_the_section_and_its_files() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("rel"), "64500|64501|-1\n").unwrap();
+        let config = Config::parse(&format!("{BASE}as-relationships = \"rel\"\n"), folder.path()).unwrap();
+        let bgp = config.bgp.unwrap();
+        assert_eq!(bgp.config.guard.own.len(), 1, "the networks of the file are registered space");
+        assert!(!bgp.cone.is_empty());
+        for (line, word) in [
+            ("as-relationships = \"nothing\"", "cannot read"),
+            ("own = [\"0.0.0.0/0\"]", "nobody"),
+            ("surprise = 1", "surprise"),
+        ] {
+            let error = Config::parse(&format!("{BASE}{line}\n"), folder.path()).unwrap_err();
+            assert!(format!("{error:#}").contains(word), "{line}: {error:#}");
+        }
+        std::fs::write(folder.path().join("rel"), "64500|64501\n").unwrap();
+        let error = Config::parse(&format!("{BASE}as-relationships = \"rel\"\n"), folder.path()).unwrap_err();
+        assert!(format!("{error:#}").contains("rel: line 1"), "{error:#}");
+        let md5 = BASE.replace("roles", "md5-password-file = \"x\"\nroles");
+        assert!(format!("{:#}", Config::parse(&md5, folder.path()).unwrap_err()).contains("TCP-MD5"));
+    }
+}
