@@ -2,10 +2,11 @@
 
 use crate::range::RangeSet;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-/// A union of products source set × destination set.
+/// A union of products source set × destination set. Cells of the same addresses share one, so a copy costs nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Area(Vec<(RangeSet, RangeSet)>);
+pub struct Area(Arc<Vec<(RangeSet, RangeSet)>>);
 
 impl Area {
     /// From products in any order.
@@ -15,13 +16,13 @@ impl Area {
         loop {
             let before = list.len();
             if before < 2 {
-                return Area(list);
+                return Area(Arc::new(list));
             }
             list = merge(list.into_iter());
             list = merge(list.into_iter().map(|(s, d)| (d, s))).into_iter().map(|(d, s)| (s, d)).collect();
             if list.len() >= before {
                 list.sort();
-                return Area(list);
+                return Area(Arc::new(list));
             }
         }
     }
@@ -47,8 +48,11 @@ impl Area {
     }
     /// Whether every pair of this one is in one of `others`.
     pub fn within(&self, others: &[&Area]) -> bool {
-        let mut rest = self.0.clone();
-        for (s, d) in others.iter().flat_map(|a| &a.0) {
+        if others.contains(&self) {
+            return true;
+        }
+        let mut rest = self.0.to_vec();
+        for (s, d) in others.iter().flat_map(|a| a.0.iter()) {
             rest = rest
                 .into_iter()
                 .flat_map(|(a, b)| {

@@ -166,14 +166,15 @@ pub fn visit(
         if alone && part.iter().all(|&s| selectors[s].area.products().len() == 1) {
             for &s in &part {
                 for (src, dst) in selectors[s].area.products() {
-                    let (srcs, dsts) = (src.prefixes(family), dst.prefixes(family));
-                    count = count.saturating_add(srcs.len().saturating_mul(dsts.len()));
+                    count = count.saturating_add(src.prefix_count().saturating_mul(dst.prefix_count()));
                     if count > MAX_LINES {
                         return Err(CoverError::TooManyLines);
                     }
-                    for src in srcs {
-                        dsts.iter().for_each(|&dst| sink(line(&cells, &selectors[s], src, dst)));
-                    }
+                    let any = family.net(0, 0);
+                    let common = line(&cells, &selectors[s], any, any);
+                    src.each_prefix(family, |src| {
+                        dst.each_prefix(family, |dst| sink(Line { src, dst, ..common.clone() }));
+                    });
                 }
             }
         } else {

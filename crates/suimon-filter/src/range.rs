@@ -1,5 +1,7 @@
 //! Sets of numbers as sorted, disjoint, non-adjacent inclusive ranges; addresses, ports and lengths alike.
 
+mod sort;
+
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -70,7 +72,10 @@ pub fn number(addr: IpAddr) -> u128 {
 
 /// First and last number of a prefix.
 pub fn bounds(net: &IpNet) -> (u128, u128) {
-    (number(net.network()), number(net.broadcast()))
+    match net {
+        IpNet::V4(n) => (n.network().to_bits().into(), n.broadcast().to_bits().into()),
+        IpNet::V6(n) => (n.network().to_bits(), n.broadcast().to_bits()),
+    }
 }
 
 /// Most ranges for which room is made before they are read.
@@ -85,18 +90,28 @@ impl RangeSet {
     pub fn new(ranges: impl IntoIterator<Item = (u128, u128)>) -> Self {
         let ranges = ranges.into_iter();
         let mut all: Vec<(u128, u128)> = Vec::with_capacity(ranges.size_hint().1.unwrap_or(0).min(MAX_RESERVED));
-        all.extend(ranges.filter(|r| r.0 <= r.1));
-        if !all.is_sorted() {
-            all.sort_unstable();
+        let mut sorted = true;
+        // Neighbours join before they are stored: with a million ranges, memory touched for the first time costs more
+        // than the work on it.
+        ranges.filter(|r| r.0 <= r.1).for_each(|r| sorted &= join(&mut all, r));
+        if sorted {
+            return RangeSet(all);
         }
-        // In place: with a million ranges, memory touched for the first time costs more than the work on it.
-        all.dedup_by(|next, last| {
-            let joins = next.0 <= last.1.saturating_add(1);
-            if joins {
-                last.1 = last.1.max(next.1);
+        if let Some(keys) = sort::by_start(&all) {
+            all.clear();
+            for key in keys {
+                join(&mut all, (u128::from(key >> 32), u128::from(key as u32)));
             }
-            joins
-        });
+        } else {
+            all.sort_unstable();
+            all.dedup_by(|next, last| {
+                let joins = next.0 <= last.1.saturating_add(1);
+                if joins {
+                    last.1 = last.1.max(next.1);
+                }
+                joins
+            });
+        }
         RangeSet(all)
     }
     /// One range.
@@ -175,25 +190,78 @@ impl RangeSet {
     /// The fewest prefixes that cover exactly this set: each is a largest aligned block inside it, and these are
     /// pairwise disjoint, so every one is needed and no other is.
     pub fn prefixes(&self, family: Family) -> Vec<IpNet> {
-        let bits = u32::from(family.bits());
-        let mut out = Vec::with_capacity(self.0.len());
+        let mut out = Vec::with_capacity(self.prefix_count());
+        self.each_prefix(family, |net| out.push(net));
+        out
+    }
+    /// How many prefixes [`prefixes`](Self::prefixes) makes, without making them.
+    pub fn prefix_count(&self) -> usize {
+        self.0.iter().map(|&(lo, hi)| blocks(lo, hi) as usize).sum()
+    }
+    /// [`prefixes`](Self::prefixes), each handed to `sink`, ascending.
+    pub fn each_prefix(&self, family: Family, mut sink: impl FnMut(IpNet)) {
         for &(lo, hi) in &self.0 {
-            let mut at = lo;
-            loop {
-                let aligned = if at == 0 { bits } else { at.trailing_zeros().min(bits) };
-                let room = hi - at;
-                // The largest k with 2^k - 1 <= room.
-                let fits = if room == u128::MAX { 128 } else { 127 - (room + 1).leading_zeros() };
-                let k = aligned.min(fits);
-                out.push(family.net(at, (bits - k) as u8));
-                let last = if k == 128 { u128::MAX } else { at + ((1u128 << k) - 1) };
-                if last >= hi {
-                    break;
-                }
-                at = last + 1;
+            match (family, u32::try_from(lo), u32::try_from(hi)) {
+                (Family::V4, Ok(lo), Ok(hi)) => each_v4(lo, hi, &mut sink),
+                _ => each_block(lo, hi, family, &mut sink),
             }
         }
-        out
+    }
+}
+
+/// Puts a range after the others or, where it starts within or right after the last of them, into that one; false where it
+/// starts before the last.
+fn join(all: &mut Vec<(u128, u128)>, next: (u128, u128)) -> bool {
+    match all.last_mut() {
+        Some(last) if next.0 < last.0 => {
+            all.push(next);
+            return false;
+        }
+        Some(last) if next.0 <= last.1.saturating_add(1) => last.1 = last.1.max(next.1),
+        _ => all.push(next),
+    }
+    true
+}
+
+/// How many largest aligned blocks lie in `lo..=hi`: with the end cut down to the highest bit in which it differs from the
+/// start, each bit of the distances to both sides is one block.
+fn blocks(lo: u128, hi: u128) -> u32 {
+    if let (Ok(lo), Ok(hi)) = (u32::try_from(lo), u32::try_from(hi)) {
+        let (lo, end) = (u64::from(lo), u64::from(hi) + 1);
+        let middle = end & (u64::MAX << (lo ^ end).ilog2());
+        return (middle - lo).count_ones() + (end - middle).count_ones();
+    }
+    let Some(end) = hi.checked_add(1) else {
+        return if lo == 0 { 1 } else { lo.wrapping_neg().count_ones() };
+    };
+    let middle = end & (u128::MAX << (lo ^ end).ilog2());
+    (middle - lo).count_ones() + (end - middle).count_ones()
+}
+
+fn each_v4(lo: u32, hi: u32, sink: &mut impl FnMut(IpNet)) {
+    let (mut at, end) = (u64::from(lo), u64::from(hi) + 1);
+    while at < end {
+        let k = (at | 1 << 32).trailing_zeros().min((end - at).ilog2());
+        sink(IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::from_bits(at as u32), (32 - k) as u8)));
+        at += 1 << k;
+    }
+}
+
+fn each_block(lo: u128, hi: u128, family: Family, sink: &mut impl FnMut(IpNet)) {
+    let bits = u32::from(family.bits());
+    let mut at = lo;
+    loop {
+        let aligned = if at == 0 { bits } else { at.trailing_zeros().min(bits) };
+        let room = hi - at;
+        // The largest k with 2^k - 1 <= room.
+        let fits = if room == u128::MAX { 128 } else { (room + 1).ilog2() };
+        let k = aligned.min(fits);
+        sink(family.net(at, (bits - k) as u8));
+        let last = if k == 128 { u128::MAX } else { at + ((1u128 << k) - 1) };
+        if last >= hi {
+            break;
+        }
+        at = last + 1;
     }
 }
 
@@ -222,6 +290,28 @@ mod tests {
         }
 
         #[test]
+        fn long_lists_agree_with_short_ones(list in prop::collection::vec((any::<u16>(), 0u16..40), 4_000)) {
+            // Each number is taken by itself; the set of the whole list is sorted without comparing.
+            let ranges = || list.iter().map(|&(lo, n)| (u128::from(lo) << 16, (u128::from(lo) << 16) + (u128::from(n) << 14)));
+            let whole = RangeSet::new(ranges());
+            let mut sorted: Vec<_> = ranges().collect();
+            sorted.sort_unstable();
+            let parts = sorted.chunks(1_000).map(|c| RangeSet::new(c.iter().copied()));
+            prop_assert!(whole.ranges().windows(2).all(|w| w[0].1 + 1 < w[1].0));
+            prop_assert_eq!(parts.fold(RangeSet::default(), |a, b| a.union(&b)), whole);
+        }
+
+        #[test]
+        fn blocks_are_counted_without_making_them(lo in any::<u128>(), hi in any::<u128>(), cut in 0u32..128) {
+            for (lo, hi) in [(lo, hi), (lo >> cut, hi >> cut), (lo, u128::MAX), (0, hi), (lo >> cut << cut, u128::MAX)] {
+                let set = RangeSet::one(lo.min(hi), lo.max(hi));
+                prop_assert_eq!(set.prefix_count(), set.prefixes(Family::V6).len());
+                let set = RangeSet::one((lo.min(hi) as u32).into(), u32::MAX.into());
+                prop_assert_eq!(set.prefix_count(), set.prefixes(Family::V4).len());
+            }
+        }
+
+        #[test]
         fn prefixes_cover_exactly(lo in any::<u32>(), len in any::<u32>()) {
             let hi = lo.saturating_add(len);
             let nets = RangeSet::one(lo.into(), hi.into()).prefixes(Family::V4);
@@ -239,5 +329,8 @@ mod tests {
         assert_eq!(RangeSet::one(0, u128::MAX).prefixes(Family::V6)[0].to_string(), "::/0");
         assert_eq!(RangeSet::one(0, Family::V4.max()).prefixes(Family::V4)[0].to_string(), "0.0.0.0/0");
         assert_eq!(RangeSet::one(1, u128::MAX).prefixes(Family::V6).len(), 128);
+        for set in [RangeSet::one(0, u128::MAX), RangeSet::one(0, Family::V4.max())] {
+            assert_eq!(set.prefix_count(), 1);
+        }
     }
 }
