@@ -78,9 +78,30 @@ pub enum DeviceError {
         /// Whether it was taken back, and how.
         undone: String,
     },
+    /// The same, but taking it back did not succeed yet: somebody has to try again.
+    #[error("not as wanted: {why}; {undone}")]
+    Unfinished {
+        /// The difference or the first error.
+        why: String,
+        /// What was tried.
+        undone: String,
+    },
 }
 
 impl DeviceError {
+    /// Whether nothing of a change is on the router after this error.
+    pub(crate) fn is_clean(&self) -> bool {
+        matches!(self, DeviceError::Config(_) | DeviceError::InTheWay(_) | DeviceError::NotAsWanted { .. })
+    }
+
+    /// The error of a change, by what became of taking it back.
+    pub(crate) fn after_undo(why: String, undone: Result<String, String>) -> Self {
+        match undone {
+            Ok(undone) => DeviceError::NotAsWanted { why, undone },
+            Err(undone) => DeviceError::Unfinished { why, undone },
+        }
+    }
+
     /// Whether the same call may succeed later without anybody changing anything.
     pub fn is_worth_a_retry(&self) -> bool {
         matches!(self, DeviceError::Lost { .. } | DeviceError::Late { .. })

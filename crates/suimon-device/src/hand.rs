@@ -80,13 +80,13 @@ impl DeviceHand {
                 Ok(HandReport::Done { place: applied.place, receipt })
             }
             Err(error) => {
-                // Where the session was lost, nobody here knows what the router did: our timer looks until it is gone.
-                if error.is_worth_a_retry() {
-                    self.take_back_later(wanted.id());
-                    let undone = "what may have been entered is taken back as soon as the router answers".into();
-                    return Err(DeviceError::NotAsWanted { why: error.to_string(), undone });
+                if error.is_clean() {
+                    return Err(error);
                 }
-                Err(error)
+                // Nobody here knows what the router did, or it could not be taken back: our timer looks until it is gone.
+                self.take_back_later(wanted.id());
+                let undone = "what may have been entered is taken back as soon as the router answers".into();
+                Err(DeviceError::NotAsWanted { why: error.to_string(), undone })
             }
         }
     }

@@ -156,6 +156,13 @@ rm -f "$d/$t.armed""#,
     }
 }
 
+impl Nftables {
+    fn taken_back(&self, shell: &mut Shell, id: MeasureId) -> Result<String, String> {
+        let late = |e| format!("taking it back failed ({e}); the router does it within {} s", self.confirm_s);
+        self.undo_in(shell, id).map_err(late)
+    }
+}
+
 impl Device for Nftables {
     fn dialect(&self) -> Dialect {
         Dialect::Nftables
@@ -179,7 +186,13 @@ impl Device for Nftables {
         let before = Self::read_in(&mut first)?;
         let replace = before.lists.iter().any(|l| l.name == *name);
         let step = format!("arming the undo and loading table {name}");
-        let said = first.must(&step, first.change_s, &self.load_script(name, &text, replace))?;
+        let (status, said) = first.run(&step, first.change_s, &self.load_script(name, &text, replace))?;
+        if status != 0 {
+            // nft takes a file whole or not at all, and the script has disarmed the undo.
+            let undone = if replace { "what was there before is still there" } else { "nothing was loaded" };
+            let why = DeviceError::Said { step, said: words(&said, 300) }.to_string();
+            return Err(DeviceError::NotAsWanted { why, undone: undone.into() });
+        }
         let token = said.lines().filter_map(|l| l.strip_prefix("token ")).next_back().map(str::trim);
         let Some(token) = token.filter(|t| t.len() == 36 && t.chars().all(|c| c.is_ascii_hexdigit() || c == '-'))
         else {
@@ -196,17 +209,12 @@ impl Device for Nftables {
                 State::Differs { why } => why,
                 _ => "it is not there".into(),
             };
-            let undone = match self.undo_in(&mut second, wanted.id()) {
-                Ok(done) => done,
-                Err(e) => format!("taking it back failed ({e}); the router does it within {} s", self.confirm_s),
-            };
-            return Err(DeviceError::NotAsWanted { why, undone });
+            return Err(DeviceError::after_undo(why, self.taken_back(&mut second, wanted.id())));
         }
         let (status, _) = second.run("confirming", second.change_s, &self.confirm_script(name, token))?;
         if status != 0 {
-            let undone = self.undo_in(&mut second, wanted.id()).unwrap_or_else(|e| e.to_string());
             let why = "the automatic undo came before the confirmation".into();
-            return Err(DeviceError::NotAsWanted { why, undone });
+            return Err(DeviceError::after_undo(why, self.taken_back(&mut second, wanted.id())));
         }
         let verb = if replace { "replaced" } else { "loaded" };
         let lines: usize = after.of(wanted.id()).map(|l| l.lines).sum();

@@ -189,7 +189,7 @@ impl<F: Flavour> CiscoCli<F> {
     }
 
     /// Takes back in a fresh session, since the old one may stand in any mode.
-    fn take_back(&self, id: MeasureId, armed: bool) -> String {
+    fn take_back(&self, id: MeasureId, armed: bool) -> Result<String, String> {
         let tried = self.open().and_then(|mut cli| {
             let done = self.undo_in(&mut cli, id)?;
             if armed {
@@ -198,11 +198,10 @@ impl<F: Flavour> CiscoCli<F> {
             }
             Ok(done)
         });
-        match tried {
-            Ok(done) => done,
-            Err(e) if armed => format!("taking it back failed ({e}); the router rolls back by itself"),
-            Err(e) => format!("taking it back failed ({e}); release the measure again"),
-        }
+        tried.map_err(|e| match armed {
+            true => format!("taking it back failed ({e}); the router rolls back by itself"),
+            false => format!("taking it back failed ({e})"),
+        })
     }
 }
 
@@ -252,10 +251,7 @@ impl<F: Flavour> Device for CiscoCli<F> {
             Ok(()) => {}
             Err(e) if e.is_worth_a_retry() => return Err(e),
             Err(e) => {
-                return Err(DeviceError::NotAsWanted {
-                    why: e.to_string(),
-                    undone: self.take_back(wanted.id(), armed),
-                });
+                return Err(DeviceError::after_undo(e.to_string(), self.take_back(wanted.id(), armed)));
             }
         }
         let mut second = self.open()?;
@@ -266,7 +262,7 @@ impl<F: Flavour> Device for CiscoCli<F> {
                 State::Differs { why } => why,
                 _ => "it is not there".into(),
             };
-            return Err(DeviceError::NotAsWanted { why, undone: self.take_back(wanted.id(), armed) });
+            return Err(DeviceError::after_undo(why, self.take_back(wanted.id(), armed)));
         }
         if armed {
             second.enter("configure confirm")?;

@@ -265,13 +265,13 @@ impl<P: Platform> Device for Netconf<P> {
                 first.can_exactly("confirmed-commit:1.1") && first.must("cancelling", "<cancel-commit/>").is_ok();
             drop(first);
             let undone = match cancelled {
-                true => "the commit was cancelled".to_owned(),
-                false => format!(
+                true => Ok("the commit was cancelled".to_owned()),
+                false => Err(format!(
                     "the session was ended unconfirmed; the router goes back, within {} s at the latest",
                     self.confirm_s
-                ),
+                )),
             };
-            return Err(DeviceError::NotAsWanted { why, undone });
+            return Err(DeviceError::after_undo(why, undone));
         }
         first.must("confirming", "<commit/>")?;
         first.must("unlocking", UNLOCK)?;

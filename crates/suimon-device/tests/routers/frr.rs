@@ -144,7 +144,6 @@ fn a_list_is_entered_read_back_bound_and_removed() {
     let hand = frr.hand(&["eth0", "eth1"]);
     let order = order(12, to_hosts(), CiscoIos);
     let HandReport::Done { place, receipt } = hand.put(&order).unwrap() else { panic!("a router") };
-    println!("{place}: {receipt}");
     assert!(place.contains("SUIMON-M-12 at eth0 in, eth1 in"), "{place}");
     assert!(receipt.contains("our own timer stood ready"), "{receipt}");
     let config = frr.config();

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 use suimon_base::{MeasureId, RuleSet};
 use suimon_device::SshTarget;
@@ -39,6 +40,23 @@ fn write(path: &Path, text: &str, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("its mode");
 }
 
+/// Host and client keys, made once for all tests of the process: files by name, text and mode.
+fn keys() -> &'static [(String, String, u32)] {
+    static KEYS: OnceLock<Vec<(String, String, u32)>> = OnceLock::new();
+    KEYS.get_or_init(|| {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut out = Vec::new();
+        for key in ["host", "other", "client"] {
+            let path = dir.path().join(key);
+            run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f"]).arg(&path));
+            for (name, mode) in [(key.to_owned(), 0o600), (format!("{key}.pub"), 0o644)] {
+                out.push((name.clone(), std::fs::read_to_string(dir.path().join(name)).expect("a key"), mode));
+            }
+        }
+        out
+    })
+}
+
 impl Router {
     /// `None`, visibly, where programs or rights are absent.
     pub fn start(test: &str, behind: &Behind<'_>) -> Option<Router> {
@@ -56,10 +74,8 @@ impl Router {
         std::fs::create_dir_all("/run/sshd").ok()?;
         let dir = tempfile::tempdir().expect("a folder of the test");
         let mut router = Router { dir, port: free_tcp_port(), sshd: None, namespace: None };
-        for key in ["host", "other", "client"] {
-            run(Command::new("ssh-keygen")
-                .args(["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f"])
-                .arg(router.path(key)));
+        for (name, text, mode) in keys() {
+            write(&router.path(name), text, *mode);
         }
         router.pin("host");
         router.write_shell(behind);
@@ -136,7 +152,7 @@ exec /usr/sbin/nft "$@"
         let config = format!(
             "Port {}\nListenAddress 127.0.0.1\nHostKey {d}/host\nAuthorizedKeysFile {d}/client.pub\nStrictModes no\n\
              UsePAM no\nPidFile none\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
-             PermitRootLogin prohibit-password\nPrintMotd no\nPrintLastLog no\nMaxStartups 100\n{subsystem}{force}",
+             PermitRootLogin prohibit-password\nPrintMotd no\nPrintLastLog no\nMaxStartups 100\nKexAlgorithms curve25519-sha256\n{subsystem}{force}",
             self.port
         );
         write(&self.path("sshd_config"), &config, 0o600);
