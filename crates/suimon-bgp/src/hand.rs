@@ -1,11 +1,11 @@
 //! The hand that the spine calls.
 
 use crate::announcer::{Announcer, Standing};
-use crate::config::{BgpConfig, ConfigError, Role};
+use crate::config::{BgpConfig, ConfigError};
 use crate::convert::{self, Means};
 use crate::guard::cone::Cone;
 use crate::guard::{Ask, Guard, PeerCap, Report};
-use crate::route::Route;
+use crate::route::{FlowAction, Route, Scope};
 use crate::speaker::Speaker;
 use std::io;
 use std::sync::Arc;
@@ -131,13 +131,23 @@ fn text(standing: &[Standing]) -> String {
     standing.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
+/// The routes of an order under the act that was decided; what was approved as one act is not carried out as another.
 fn routes_of(order: &Order, act: Act) -> Result<Vec<Route>, HandError> {
     let means = match act {
         Act::Rtbh | Act::NullRoute => Means::Rtbh,
-        Act::Flowspec | Act::Police | Act::Acl => Means::Flowspec,
-        other => return Err(HandError(format!("{other:?} is nothing that BGP can carry"))),
+        Act::Flowspec | Act::Police => Means::Flowspec,
+        other => return Err(HandError(format!("the decision is for {other:?}, which is nothing that BGP carries"))),
     };
-    convert::routes(&order.rules, &order.text, means).map_err(|e| HandError(e.to_string()))
+    let mut routes = convert::routes(&order.rules, &order.text, means).map_err(|e| HandError(e.to_string()))?;
+    match act {
+        // On the operator's own routers, says the act.
+        Act::NullRoute => routes.iter_mut().for_each(|r| r.scope = Scope::EdgeOnly),
+        Act::Police if routes.iter().any(|r| r.actions.contains(&FlowAction::Discard)) => {
+            return Err(HandError("the decision is for a rate limit, and a rule drops everything".into()));
+        }
+        _ => {}
+    }
+    Ok(routes)
 }
 
 /// 緊急避難 and 正当防衛 may use the room that is kept for emergencies.
@@ -176,14 +186,5 @@ impl Hand for BgpHand {
     fn in_force(&self) -> Result<Option<Vec<MeasureId>>, HandError> {
         let sent = |id: &MeasureId| self.announcer.standing(*id).iter().any(|s| s.has > 0);
         Ok(Some(self.announcer.measures().into_iter().filter(sent).collect()))
-    }
-}
-
-/// Which roles an act needs, for those who check a configuration.
-pub const fn role_of(act: Act) -> Option<Role> {
-    match act {
-        Act::Rtbh | Act::NullRoute => Some(Role::Rtbh),
-        Act::Flowspec | Act::Police | Act::Acl => Some(Role::Flowspec),
-        _ => None,
     }
 }

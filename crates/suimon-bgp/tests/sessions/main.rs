@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod apply;
 mod arrive;
 mod bytes;
 mod daemons;
