@@ -4,6 +4,7 @@ mod sort;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 /// Address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -81,27 +82,21 @@ pub fn bounds(net: &IpNet) -> (u128, u128) {
 /// Most ranges for which room is made before they are read.
 const MAX_RESERVED: usize = 1 << 22;
 
-/// A set of numbers.
+/// A set of numbers; a copy shares the list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RangeSet(Vec<(u128, u128)>);
+pub struct RangeSet(Arc<Vec<(u128, u128)>>);
 
 impl RangeSet {
     /// From ranges in any order, overlapping or not; a range whose end lies before its start is left out.
     pub fn new(ranges: impl IntoIterator<Item = (u128, u128)>) -> Self {
         let ranges = ranges.into_iter();
         let mut all: Vec<(u128, u128)> = Vec::with_capacity(ranges.size_hint().1.unwrap_or(0).min(MAX_RESERVED));
-        let mut sorted = true;
-        // Neighbours join before they are stored: with a million ranges, memory touched for the first time costs more
-        // than the work on it.
-        ranges.filter(|r| r.0 <= r.1).for_each(|r| sorted &= join(&mut all, r));
-        if sorted {
-            return RangeSet(all);
+        if join(ranges.filter(|r| r.0 <= r.1), &mut all) {
+            return RangeSet(Arc::new(all));
         }
         if let Some(keys) = sort::by_start(&all) {
             all.clear();
-            for key in keys {
-                join(&mut all, (u128::from(key >> 32), u128::from(key as u32)));
-            }
+            join(keys.into_iter().map(|key| (u128::from(key >> 32), u128::from(key as u32))), &mut all);
         } else {
             all.sort_unstable();
             all.dedup_by(|next, last| {
@@ -112,7 +107,7 @@ impl RangeSet {
                 joins
             });
         }
-        RangeSet(all)
+        RangeSet(Arc::new(all))
     }
     /// One range.
     pub fn one(lo: u128, hi: u128) -> Self {
@@ -128,7 +123,7 @@ impl RangeSet {
     }
     /// Whether it is exactly `lo..=hi`.
     pub fn is(&self, lo: u128, hi: u128) -> bool {
-        self.0 == [(lo, hi)]
+        *self.0 == [(lo, hi)]
     }
     /// How many numbers; saturates at `u128::MAX`.
     pub fn count(&self) -> u128 {
@@ -150,19 +145,19 @@ impl RangeSet {
             }
             if a.1 < b.1 { i += 1 } else { j += 1 }
         }
-        RangeSet(out)
+        RangeSet(Arc::new(out))
     }
     /// In either.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
-        RangeSet::new(self.0.iter().chain(&other.0).copied())
+        RangeSet::new(self.0.iter().chain(other.0.iter()).copied())
     }
     /// In this one and not in the other.
     #[must_use]
     pub fn subtract(&self, other: &Self) -> Self {
         let mut out = Vec::new();
         let mut j = 0;
-        for &(mut lo, hi) in &self.0 {
+        for &(mut lo, hi) in self.0.iter() {
             let mut open = true;
             while let Some(cut) = other.0.get(j) {
                 if cut.1 < lo {
@@ -185,7 +180,7 @@ impl RangeSet {
                 out.push((lo, hi));
             }
         }
-        RangeSet(out)
+        RangeSet(Arc::new(out))
     }
     /// The fewest prefixes that cover exactly this set: each is a largest aligned block inside it, and these are
     /// pairwise disjoint, so every one is needed and no other is.
@@ -200,7 +195,7 @@ impl RangeSet {
     }
     /// [`prefixes`](Self::prefixes), each handed to `sink`, ascending.
     pub fn each_prefix(&self, family: Family, mut sink: impl FnMut(IpNet)) {
-        for &(lo, hi) in &self.0 {
+        for &(lo, hi) in self.0.iter() {
             match (family, u32::try_from(lo), u32::try_from(hi)) {
                 (Family::V4, Ok(lo), Ok(hi)) => each_v4(lo, hi, &mut sink),
                 _ => each_block(lo, hi, family, &mut sink),
@@ -209,18 +204,23 @@ impl RangeSet {
     }
 }
 
-/// Puts a range after the others or, where it starts within or right after the last of them, into that one; false where it
-/// starts before the last.
-fn join(all: &mut Vec<(u128, u128)>, next: (u128, u128)) -> bool {
-    match all.last_mut() {
-        Some(last) if next.0 < last.0 => {
-            all.push(next);
-            return false;
+/// Puts ranges after those in `all`, each that starts within or right after the one before it into that one; whether they
+/// came in the order of their starts. Neighbours join before they are stored: with a million ranges, memory touched for
+/// the first time costs more than the work on it.
+fn join(mut ranges: impl Iterator<Item = (u128, u128)>, all: &mut Vec<(u128, u128)>) -> bool {
+    let Some(mut last) = ranges.next() else { return true };
+    let mut sorted = true;
+    ranges.for_each(|next| {
+        if next.0 >= last.0 && next.0 <= last.1.saturating_add(1) {
+            last.1 = last.1.max(next.1);
+        } else {
+            sorted &= next.0 > last.0;
+            all.push(last);
+            last = next;
         }
-        Some(last) if next.0 <= last.1.saturating_add(1) => last.1 = last.1.max(next.1),
-        _ => all.push(next),
-    }
-    true
+    });
+    all.push(last);
+    sorted
 }
 
 /// How many largest aligned blocks lie in `lo..=hi`: with the end cut down to the highest bit in which it differs from the
