@@ -22,13 +22,14 @@ mod session;
 mod ssh;
 mod wanted;
 
-pub use cisco::{CiscoCli, CliBound, CliList, Flavour, Ios};
+pub use bound::Bound;
+pub use cisco::{CiscoCli, CliList, Flavour, Ios};
 pub use config::{Binding, ConfigError, DeviceConfig, Direction, Driver, open};
 pub use device::{Applied, Device, UndoBy};
 pub use error::DeviceError;
 pub use hand::DeviceHand;
 pub use names::{list_name, owner};
-pub use netconf::{IosXr, Junos, NcBound, NcList, Netconf, Platform};
+pub use netconf::{IosXr, Junos, NcList, Netconf, Platform};
 pub use nftables::Nftables;
 pub use observed::{Counters, Observation, Observed, Orphan, Seen, SeenMeasure, State};
 pub use session::MAX_OUTPUT_OCTETS;

@@ -1,5 +1,6 @@
 //! How one family of command lines spells what the driver wants.
 
+use crate::bound::Bound;
 use crate::config::{Binding, Direction};
 
 /// A named list.
@@ -22,17 +23,6 @@ impl CliList {
     }
 }
 
-/// A list on an interface.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CliBound {
-    /// Where.
-    pub at: Binding,
-    /// Whether it filters IPv6.
-    pub v6: bool,
-    /// Which list.
-    pub name: String,
-}
-
 /// The words of one family of command lines. Names were checked before they come here.
 pub trait Flavour: Send + Sync {
     /// Lines at the start of a session (no paging); that a platform lacks one is no error.
@@ -46,13 +36,13 @@ pub trait Flavour: Send + Sync {
     /// Every list of the configuration.
     fn lists(&self, config: &str) -> Vec<CliList>;
     /// Every binding of the configuration.
-    fn bound(&self, config: &str) -> Vec<CliBound>;
+    fn bound(&self, config: &str) -> Vec<Bound>;
     /// Lines that enter a new list, from the configuration mode back to it.
     fn enter(&self, list: &CliList) -> Vec<String>;
     /// Lines that remove a list.
     fn remove(&self, list: &CliList) -> Vec<String>;
     /// Lines that bind or unbind a list.
-    fn bind(&self, bound: &CliBound, on: bool) -> Vec<String>;
+    fn bind(&self, bound: &Bound, on: bool) -> Vec<String>;
     /// Enters the configuration mode so that the device rolls back by itself after `minutes`; `None` where no such thing is.
     fn revert(&self, minutes: u32) -> Option<String>;
     /// Shows how often entries of a list matched; `None` where nothing counts.
@@ -98,7 +88,7 @@ impl Flavour for Ios {
         blocks(config).into_iter().filter_map(of).collect()
     }
 
-    fn bound(&self, config: &str) -> Vec<CliBound> {
+    fn bound(&self, config: &str) -> Vec<Bound> {
         let mut out = Vec::new();
         for (head, body) in blocks(config) {
             let Some(interface) = head.strip_prefix("interface ") else { continue };
@@ -110,7 +100,7 @@ impl Flavour for Ios {
                 };
                 let Some(direction) = direction(way) else { continue };
                 let at = Binding { interface: interface.to_owned(), direction };
-                out.push(CliBound { at, v6, name: name.to_owned() });
+                out.push(Bound { at, v6, name: name.to_owned() });
             }
         }
         out
@@ -127,7 +117,7 @@ impl Flavour for Ios {
         vec![format!("no {head} {}", list.name)]
     }
 
-    fn bind(&self, b: &CliBound, on: bool) -> Vec<String> {
+    fn bind(&self, b: &Bound, on: bool) -> Vec<String> {
         let no = if on { "" } else { "no " };
         let word = if b.v6 { "ipv6 traffic-filter" } else { "ip access-group" };
         let way = if b.at.direction == Direction::In { "in" } else { "out" };

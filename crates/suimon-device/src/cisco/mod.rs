@@ -9,9 +9,9 @@ mod flavour;
 mod prompt;
 
 pub(crate) use flavour::blocks;
-pub use flavour::{CliBound, CliList, Flavour, Ios};
+pub use flavour::{CliList, Flavour, Ios};
 
-use crate::bound::MAX_LISTS;
+use crate::bound::{self, Bound, MAX_LISTS};
 use crate::config::Binding;
 use crate::device::{Applied, Device, UndoBy};
 use crate::error::DeviceError;
@@ -50,7 +50,7 @@ impl<F: Flavour> CiscoCli<F> {
         Ok(cli)
     }
 
-    fn config(&self, cli: &mut Cli) -> Result<(Vec<CliList>, Vec<CliBound>), DeviceError> {
+    fn config(&self, cli: &mut Cli) -> Result<(Vec<CliList>, Vec<Bound>), DeviceError> {
         let config = cli.enter(self.flavour.show())?;
         let lists: Vec<_> = self.flavour.lists(&config).into_iter().filter(|l| is_ours(&l.name)).collect();
         if lists.len() > MAX_LISTS {
@@ -61,31 +61,13 @@ impl<F: Flavour> CiscoCli<F> {
     }
 
     fn read_in(&self, cli: &mut Cli) -> Result<Observed, DeviceError> {
-        let (mut lists, bound) = self.config(cli)?;
-        let foreign = bound
-            .iter()
-            .filter(|b| !is_ours(&b.name) && self.bindings.contains(&b.at))
-            .map(|b| (place(&b.at), b.name.clone()))
-            .collect();
-        let mut out = Observed { lists: Vec::new(), foreign };
-        for b in bound.iter().filter(|b| is_ours(&b.name)) {
-            if !lists.iter().any(|l| l.name == b.name && l.v6 == b.v6) {
-                lists.push(CliList { name: b.name.clone(), v6: b.v6, entries: Vec::new() });
-            }
+        let (mut lists, at) = self.config(cli)?;
+        let mut out = Observed { lists: Vec::new(), foreign: bound::foreign(&at, &self.bindings) };
+        for (name, v6) in bound::dangling(&at, |b| lists.iter().any(|l| b.is_of(&l.name, l.v6))) {
+            lists.push(CliList { name, v6, entries: Vec::new() });
         }
         for l in lists {
-            let at: Vec<&Binding> = bound.iter().filter(|b| b.name == l.name && b.v6 == l.v6).map(|b| &b.at).collect();
-            let mut faults: Vec<String> = self
-                .bindings
-                .iter()
-                .filter(|b| !at.contains(b))
-                .map(|b| format!("{} is not bound at {}", l.name, place(b)))
-                .collect();
-            faults.extend(
-                at.iter()
-                    .filter(|b| !self.bindings.contains(b))
-                    .map(|b| format!("{} is bound at {} too, where it should not be", l.name, place(b))),
-            );
+            let (bound, mut faults) = bound::places(&l.name, l.v6, &at, &self.bindings);
             if l.entries.is_empty() {
                 faults.push(format!("{} has no entries", l.name));
             }
@@ -95,7 +77,6 @@ impl<F: Flavour> CiscoCli<F> {
                 }
                 _ => None,
             };
-            let bound = at.into_iter().map(place).collect();
             let (text, lines) = (l.text(), l.entries.len());
             out.lists.push(Seen { name: l.name, text, lines, counters, bound, faults });
         }
@@ -117,7 +98,7 @@ impl<F: Flavour> CiscoCli<F> {
         let (there, bound) = self.config(cli)?;
         let mut lines = Vec::new();
         for l in lists {
-            for b in bound.iter().filter(|b| b.name == l.name && b.v6 == l.v6) {
+            for b in bound.iter().filter(|b| b.is_of(&l.name, l.v6)) {
                 lines.extend(self.flavour.bind(b, false));
             }
             if let Some(old) = there.iter().find(|t| t.name == l.name && t.v6 == l.v6) {
@@ -155,9 +136,7 @@ impl<F: Flavour> CiscoCli<F> {
         }
         let bind: Vec<String> = lists
             .iter()
-            .flat_map(|l| {
-                self.bindings.iter().map(move |at| CliBound { at: at.clone(), v6: l.v6, name: l.name.clone() })
-            })
+            .flat_map(|l| self.bindings.iter().map(move |at| Bound { at: at.clone(), v6: l.v6, name: l.name.clone() }))
             .flat_map(|b| self.flavour.bind(&b, true))
             .collect();
         self.configure(cli, "configure terminal", &bind)
@@ -205,11 +184,6 @@ impl<F: Flavour> CiscoCli<F> {
     }
 }
 
-fn place(b: &Binding) -> String {
-    let way = if b.direction == crate::config::Direction::In { "in" } else { "out" };
-    format!("{} {way}", b.interface)
-}
-
 impl<F: Flavour> Device for CiscoCli<F> {
     fn dialect(&self) -> Dialect {
         Dialect::CiscoIos
@@ -232,7 +206,7 @@ impl<F: Flavour> Device for CiscoCli<F> {
         }
         let mut first = self.open()?;
         let (_, bound) = self.config(&mut first)?;
-        let blocks = |b: &&CliBound| {
+        let blocks = |b: &&Bound| {
             self.bindings.contains(&b.at) && lists.iter().any(|l| l.v6 == b.v6) && owner(&b.name) != Some(wanted.id())
         };
         if let Some(b) = bound.iter().find(blocks) {
@@ -240,7 +214,7 @@ impl<F: Flavour> Device for CiscoCli<F> {
                 "{} is bound at {} of {}: binding another list would replace it and open what it filters. Nothing was \
                  changed; join the lists by hand, or place the filter elsewhere",
                 b.name,
-                place(&b.at),
+                b.at,
                 self.place()
             )));
         }
@@ -267,9 +241,8 @@ impl<F: Flavour> Device for CiscoCli<F> {
         if armed {
             second.enter("configure confirm")?;
         }
-        let bound: Vec<String> = self.bindings.iter().map(place).collect();
         Ok(Applied {
-            place: format!("{} {} at {}", self.place(), wanted.names().join(", "), bound.join(", ")),
+            place: format!("{} {} at {}", self.place(), wanted.names().join(", "), bound::listed(&self.bindings)),
             receipt: format!(
                 "entered {} lines, read back, then bound where nothing was bound before; read back in a second session: \
                  drops exactly what was approved; running configuration only, not saved",

@@ -4,7 +4,8 @@
 //! `get-configuration` with `format="text"`, `get-firewall-filter-information`).
 
 use super::message::{below, document, escaped};
-use super::{NcBound, NcList, Platform};
+use super::{NcList, Platform};
+use crate::bound::Bound;
 use crate::braces::{self, Statement};
 use crate::config::{Binding, Direction};
 use crate::observed::Counters;
@@ -58,7 +59,7 @@ fn lists(all: &[Statement]) -> Vec<NcList> {
     out
 }
 
-fn bound(all: &[Statement]) -> Vec<NcBound> {
+fn bound(all: &[Statement]) -> Vec<Bound> {
     let mut out = Vec::new();
     for interface in all.iter().filter(|s| s.is(&["interfaces"])).flat_map(Statement::inside) {
         let Some(name) = interface.words.last() else { continue };
@@ -78,7 +79,7 @@ fn bound(all: &[Statement]) -> Vec<NcBound> {
                     };
                     for list in names.iter().map(|n| n.trim_matches(['[', ']'])).filter(|n| !n.is_empty()) {
                         let at = Binding { interface: format!("{name}.{number}"), direction };
-                        out.push(NcBound { at, v6, name: list.to_owned() });
+                        out.push(Bound { at, v6, name: list.to_owned() });
                     }
                 }
             }
@@ -98,7 +99,7 @@ impl Platform for Junos {
             .into()
     }
 
-    fn understand(&self, reply: &str) -> Result<(Vec<NcList>, Vec<NcBound>), String> {
+    fn understand(&self, reply: &str) -> Result<(Vec<NcList>, Vec<Bound>), String> {
         let doc = document(reply)?;
         let text: String = below(doc.root_element(), "configuration-text").filter_map(|n| n.text()).collect();
         let all = braces::parse(&text)?;
@@ -110,7 +111,7 @@ impl Platform for Junos {
         Binding { interface: format!("{name}.{unit}"), direction: b.direction }
     }
 
-    fn enter(&self, text: &str, bind: &[NcBound]) -> String {
+    fn enter(&self, text: &str, bind: &[Bound]) -> String {
         let mut all = text.to_owned();
         for b in bind {
             let (name, unit) = unit(&b.at.interface);
@@ -127,7 +128,7 @@ impl Platform for Junos {
         )
     }
 
-    fn remove(&self, lists: &[NcList], unbind: &[NcBound]) -> String {
+    fn remove(&self, lists: &[NcList], unbind: &[Bound]) -> String {
         let delete = "nc:operation=\"delete\"";
         let mut out = String::new();
         for b in unbind {

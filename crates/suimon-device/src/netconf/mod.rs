@@ -13,8 +13,8 @@ mod xr;
 pub use junos::Junos;
 pub use xr::IosXr;
 
-use crate::bound::MAX_LISTS;
-use crate::config::{Binding, Direction};
+use crate::bound::{self, Bound, MAX_LISTS};
+use crate::config::Binding;
 use crate::device::{Applied, Device, UndoBy};
 use crate::error::DeviceError;
 use crate::names::{is_ours, owner};
@@ -39,17 +39,6 @@ pub struct NcList {
     pub lines: usize,
 }
 
-/// A list on an interface.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NcBound {
-    /// Where.
-    pub at: Binding,
-    /// Whether it filters IPv6.
-    pub v6: bool,
-    /// Which list.
-    pub name: String,
-}
-
 /// How one platform writes its configuration in NETCONF.
 pub trait Platform: Send + Sync {
     /// The dialect of its texts.
@@ -60,15 +49,15 @@ pub trait Platform: Send + Sync {
     ///
     /// # Errors
     /// What cannot be read.
-    fn understand(&self, reply: &str) -> Result<(Vec<NcList>, Vec<NcBound>), String>;
+    fn understand(&self, reply: &str) -> Result<(Vec<NcList>, Vec<Bound>), String>;
     /// A binding as the platform names it when it is read back.
     fn binding(&self, b: &Binding) -> Binding {
         b.clone()
     }
     /// What stands in `<edit-config>` after its target to enter `text` and bind its lists.
-    fn enter(&self, text: &str, bind: &[NcBound]) -> String;
+    fn enter(&self, text: &str, bind: &[Bound]) -> String;
     /// The same to unbind and delete.
-    fn remove(&self, lists: &[NcList], unbind: &[NcBound]) -> String;
+    fn remove(&self, lists: &[NcList], unbind: &[Bound]) -> String;
     /// The request for a list's counters; `None` where there is none.
     fn count(&self, list: &NcList) -> Option<String>;
     /// Counters in its reply.
@@ -99,7 +88,7 @@ impl<P: Platform> Netconf<P> {
         Client::open(&self.target)
     }
 
-    fn config(&self, client: &mut Client) -> Result<(Vec<NcList>, Vec<NcBound>), DeviceError> {
+    fn config(&self, client: &mut Client) -> Result<(Vec<NcList>, Vec<Bound>), DeviceError> {
         let step = "reading the running configuration";
         let reply = client.must(step, &self.platform.read())?;
         let (mut lists, bound) = self.platform.understand(&reply).map_err(|e| unreadable(step, e))?;
@@ -111,16 +100,16 @@ impl<P: Platform> Netconf<P> {
     }
 
     fn read_in(&self, client: &mut Client) -> Result<Observed, DeviceError> {
-        let (lists, bound) = self.config(client)?;
-        let here = |b: &&NcBound| !is_ours(&b.name) && self.bindings.contains(&b.at);
-        let foreign = bound.iter().filter(here).map(|b| (place(&b.at), b.name.clone())).collect();
-        let mut out = Observed { lists: Vec::new(), foreign };
+        let (mut lists, at) = self.config(client)?;
+        let mut out = Observed { lists: Vec::new(), foreign: bound::foreign(&at, &self.bindings) };
+        for (name, v6) in bound::dangling(&at, |b| lists.iter().any(|l| b.is_of(&l.name, l.v6))) {
+            lists.push(NcList { name, v6, text: String::new(), lines: 0 });
+        }
         for l in lists {
-            let at: Vec<&Binding> = bound.iter().filter(|b| b.name == l.name && b.v6 == l.v6).map(|b| &b.at).collect();
-            let absent = self.bindings.iter().filter(|b| !at.contains(b));
-            let mut faults: Vec<_> = absent.map(|b| format!("{} is not bound at {}", l.name, place(b))).collect();
-            let extra = at.iter().filter(|b| !self.bindings.contains(b));
-            faults.extend(extra.map(|b| format!("{} is bound at {} too, where it should not be", l.name, place(b))));
+            let (bound, mut faults) = bound::places(&l.name, l.v6, &at, &self.bindings);
+            if l.lines == 0 {
+                faults.push(format!("{} has no entries", l.name));
+            }
             let counters = match self.platform.count(&l).filter(|_| owner(&l.name).is_some()) {
                 Some(body) => match client.ask("reading counters", &body)? {
                     Reply::Good(reply) => self.platform.counted(&reply),
@@ -128,7 +117,6 @@ impl<P: Platform> Netconf<P> {
                 },
                 None => None,
             };
-            let bound = at.into_iter().map(place).collect();
             out.lists.push(Seen { name: l.name, text: l.text, lines: l.lines, counters, bound, faults });
         }
         out.lists.sort_by(|a, b| a.name.cmp(&b.name));
@@ -198,10 +186,6 @@ impl<P: Platform> Netconf<P> {
 
 const UNLOCK: &str = "<unlock><target><candidate/></target></unlock>";
 
-fn place(b: &Binding) -> String {
-    format!("{} {}", b.interface, if b.direction == Direction::In { "in" } else { "out" })
-}
-
 impl<P: Platform> Device for Netconf<P> {
     fn dialect(&self) -> Dialect {
         self.platform.dialect()
@@ -227,12 +211,12 @@ impl<P: Platform> Device for Netconf<P> {
         let v6 = |name: &str| name.ends_with("-V6");
         let families: Vec<bool> = wanted.names().iter().map(|n| v6(n)).collect();
         let mine = |name: &str| owner(name) == Some(wanted.id());
-        let blocks = |b: &&NcBound| self.bindings.contains(&b.at) && families.contains(&b.v6) && !mine(&b.name);
+        let blocks = |b: &&Bound| self.bindings.contains(&b.at) && families.contains(&b.v6) && !mine(&b.name);
         if let Some(b) = bound.iter().find(blocks) {
             return Err(DeviceError::InTheWay(format!(
                 "{} is bound at {} of {}: binding another list would replace it and open what it filters. Nothing was changed",
                 b.name,
-                place(&b.at),
+                b.at,
                 self.place()
             )));
         }
@@ -244,7 +228,7 @@ impl<P: Platform> Device for Netconf<P> {
         }
         let names = wanted.names().iter();
         let bind: Vec<_> = names
-            .flat_map(|n| self.bindings.iter().map(move |at| NcBound { at: at.clone(), v6: v6(n), name: n.clone() }))
+            .flat_map(|n| self.bindings.iter().map(move |at| Bound { at: at.clone(), v6: v6(n), name: n.clone() }))
             .collect();
         edits.push(self.platform.enter(wanted.text(), &bind));
         let commit = format!("<commit><confirmed/><confirm-timeout>{}</confirm-timeout></commit>", self.confirm_s);
@@ -275,9 +259,8 @@ impl<P: Platform> Device for Netconf<P> {
         }
         first.must("confirming", "<commit/>")?;
         first.must("unlocking", UNLOCK)?;
-        let bound: Vec<String> = self.bindings.iter().map(place).collect();
         Ok(Applied {
-            place: format!("{} {} at {}", self.place(), wanted.names().join(", "), bound.join(", ")),
+            place: format!("{} {} at {}", self.place(), wanted.names().join(", "), bound::listed(&self.bindings)),
             receipt: "committed, read back in a second session: drops exactly what was approved; confirmed".into(),
             undo_by: UndoBy::Router { after_s: self.confirm_s },
         })

@@ -3,7 +3,8 @@
 //! Source: Cisco's published examples of that module (`get-config` with the filter `<cli/>`, `edit-config` with `<cli>`).
 
 use super::message::{below, document, escaped};
-use super::{NcBound, NcList, Platform};
+use super::{NcList, Platform};
+use crate::bound::Bound;
 use crate::cisco::blocks;
 use crate::config::{Binding, Direction};
 use crate::observed::Counters;
@@ -38,7 +39,7 @@ impl Platform for IosXr {
         )
     }
 
-    fn understand(&self, reply: &str) -> Result<(Vec<NcList>, Vec<NcBound>), String> {
+    fn understand(&self, reply: &str) -> Result<(Vec<NcList>, Vec<Bound>), String> {
         let doc = document(reply)?;
         // A router that does not know the module answers with empty data: that is not "nothing is there".
         let cli = below(doc.root_element(), "cli").next();
@@ -66,7 +67,7 @@ impl Platform for IosXr {
                         };
                         let direction = if *way == "ingress" { Direction::In } else { Direction::Out };
                         let at = Binding { interface: (*interface).to_owned(), direction };
-                        bound.push(NcBound { at, v6: *family == "ipv6", name: (*name).to_owned() });
+                        bound.push(Bound { at, v6: *family == "ipv6", name: (*name).to_owned() });
                     }
                 }
                 _ => {}
@@ -75,7 +76,7 @@ impl Platform for IosXr {
         Ok((lists, bound))
     }
 
-    fn enter(&self, text: &str, bind: &[NcBound]) -> String {
+    fn enter(&self, text: &str, bind: &[Bound]) -> String {
         // Committing is the protocol's here, not the text's.
         let mut all: String = text.lines().filter(|l| *l != "commit").flat_map(|l| [l, "\n"]).collect();
         for b in bind {
@@ -85,7 +86,7 @@ impl Platform for IosXr {
         edit(&all)
     }
 
-    fn remove(&self, lists: &[NcList], unbind: &[NcBound]) -> String {
+    fn remove(&self, lists: &[NcList], unbind: &[Bound]) -> String {
         let mut all = String::new();
         for b in unbind {
             let (f, w) = (family(b.v6), way(&b.at));

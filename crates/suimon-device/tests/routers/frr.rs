@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 use suimon_base::MeasureId;
-use suimon_device::{Binding, CiscoCli, CliBound, CliList, DeviceError, DeviceHand, Direction, Flavour, State};
+use suimon_device::{Binding, Bound, CiscoCli, CliList, DeviceError, DeviceHand, Direction, Flavour, State};
 use suimon_filter::dialect::Dialect::CiscoIos;
 use suimon_spine::ports::{Hand as _, HandReport};
 use suimon_testkit::{KilledOnDrop, program_or_skip, skip};
@@ -32,11 +32,11 @@ impl Flavour for Frr {
         }
         out
     }
-    fn bound(&self, config: &str) -> Vec<CliBound> {
+    fn bound(&self, config: &str) -> Vec<Bound> {
         let of = |line: &str| match line.split_whitespace().collect::<Vec<_>>().as_slice() {
             ["distribute-list", name, "in", interface] => {
                 let at = Binding { interface: (*interface).to_owned(), direction: Direction::In };
-                Some(CliBound { at, v6: false, name: (*name).to_owned() })
+                Some(Bound { at, v6: false, name: (*name).to_owned() })
             }
             _ => None,
         };
@@ -48,7 +48,7 @@ impl Flavour for Frr {
     fn remove(&self, list: &CliList) -> Vec<String> {
         vec![format!("no access-list {}", list.name)]
     }
-    fn bind(&self, b: &CliBound, on: bool) -> Vec<String> {
+    fn bind(&self, b: &Bound, on: bool) -> Vec<String> {
         let no = if on { "" } else { "no " };
         vec!["router rip".into(), format!("{no}distribute-list {} in {}", b.name, b.at.interface), "exit".into()]
     }

@@ -3,6 +3,7 @@
 //! Nothing of the machine is changed: the servers listen on loopback, and what they change is a namespace of the test.
 
 mod frr;
+mod ios;
 mod netconf;
 mod nft;
 mod router;

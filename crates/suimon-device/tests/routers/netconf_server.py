@@ -228,7 +228,7 @@ def edit_cli(text):
 
 def edit(op):
     if "mute" in OPTIONS:
-        time.sleep(1000)
+        time.sleep(20)
     if "reject-edit" in OPTIONS:
         return error("invalid-value", "syntax error, expecting &lt;term&gt;")
     for part in op:

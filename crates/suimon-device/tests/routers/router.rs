@@ -111,7 +111,7 @@ impl Router {
             r#"#!/bin/sh
 fault=$(cat {d}/fault 2>/dev/null)
 case "$fault $1" in
-"hang -j") sleep 1000 ;;
+"hang -j") sleep 20 ;;
 "flood -j") exec yes "a line of a flood that never ends, again and again and again and again" ;;
 "refuse -f") rm {d}/fault; echo "Error: Could not process rule: Operation not supported" >&2; exit 1 ;;
 "half -f") rm {d}/fault; /usr/sbin/nft "$@"; s=$?; /usr/sbin/nft flush chain inet suimon_m_12 prerouting; exit $s ;;
