@@ -441,6 +441,11 @@ impl Peer {
                 }
                 self.send_message(&Message::Notification(n));
             }
+            Action::StartTimer(TimerType::ConnectRetry, seconds) => {
+                // Without the growing waits of the state machine: a router that comes back during an attack is wanted soon.
+                let seconds = seconds.min(self.parts.config.retry_s);
+                self.set_alarm(Alarm::Retry, Some(Duration::from_secs(seconds.into())));
+            }
             Action::StartTimer(timer, seconds) => {
                 self.set_alarm(alarm_of(timer), Some(Duration::from_secs(seconds.into())));
             }
