@@ -22,6 +22,10 @@ pub struct BgpConfig {
     /// How long `apply` and `release` wait for the peers, milliseconds.
     #[serde(default = "default_wait_ms")]
     pub wait_ms: u64,
+    /// How long `apply` waits while no session has come up since the start, milliseconds. After a restart peers may let
+    /// some time pass before they take a session again, and what is in force is applied at once.
+    #[serde(default = "default_start_wait_ms")]
+    pub start_wait_ms: u64,
     /// `[[bgp.peer]]`.
     #[serde(default, rename = "peer")]
     pub peers: Vec<PeerConfig>,
@@ -32,6 +36,9 @@ pub struct BgpConfig {
 
 const fn default_wait_ms() -> u64 {
     5_000
+}
+const fn default_start_wait_ms() -> u64 {
+    90_000
 }
 
 /// What a peer is for.

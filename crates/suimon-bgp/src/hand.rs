@@ -34,6 +34,7 @@ pub struct BgpHand {
     guard: Guard,
     clock: Arc<dyn Clock>,
     wait: Duration,
+    start_wait: Duration,
 }
 
 impl BgpHand {
@@ -58,7 +59,9 @@ impl BgpHand {
             .map(|p| PeerCap { name: p.name.clone(), max_routes: p.max_routes, edge: p.edge, families: p.families() })
             .collect();
         let guard = Guard::new(&config.guard, Asn(config.local_as), cone, peers);
-        BgpHand { announcer, guard, clock, wait: Duration::from_millis(config.wait_ms) }
+        let wait = Duration::from_millis(config.wait_ms);
+        let start_wait = Duration::from_millis(config.start_wait_ms).max(wait);
+        BgpHand { announcer, guard, clock, wait, start_wait }
     }
 
     /// The announcer, for status pages.
@@ -95,12 +98,14 @@ impl BgpHand {
             HandError(format!("the guard rails refuse: {}{more}", reasons.join("; ")))
         })?;
         let ticket = self.announcer.set(id, &cleared).map_err(|e| HandError(e.to_string()))?;
-        let in_time = self.announcer.wait(ticket, self.wait);
+        let starting = self.announcer.peers().iter().all(|p| p.established == 0);
+        let patience = if starting { self.start_wait } else { self.wait };
+        let in_time = self.announcer.wait(ticket, patience);
         let standing = self.announcer.standing(id);
         let (held, all) = self.announcer.coverage(id);
         if held < all {
             self.announcer.remove(id);
-            let (missing, ms, text) = (all - held, self.wait.as_millis(), text(&standing));
+            let (missing, ms, text) = (all - held, patience.as_millis(), text(&standing));
             return Err(HandError(format!(
                 "no peer has {missing} of {all} routes after {ms} ms, all withdrawn: {text}"
             )));

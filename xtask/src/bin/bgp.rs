@@ -111,6 +111,7 @@ fn config(port: u16) -> Result<BgpConfig> {
         local_as: 64_500,
         router_id: "192.0.2.10".parse()?,
         wait_ms: 10_000,
+        start_wait_ms: 10_000,
         peers: vec![PeerConfig { port, ..peer }],
         guard: GuardConfig { own: vec!["198.51.100.0/24".parse()?], max_routes: 5_000, ..GuardConfig::default() },
     })

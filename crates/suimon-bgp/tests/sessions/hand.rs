@@ -127,7 +127,8 @@ fn nothing_leaves_that_the_guard_refuses() {
 fn without_any_peer_nothing_stays_behind() {
     let port = suimon_testkit::free_tcp_port();
     let mut c = config(&peer("nobody", "127.0.0.1", port, 64514));
-    c.wait_ms = 300;
+    c.wait_ms = 100;
+    c.start_wait_ms = 300;
     let hand = BgpHand::start(&c, Cone::default(), crate::setup::clock()).unwrap();
     let error = hand.announce(M1, &four(), false).unwrap_err();
     assert!(error.0.contains("no peer has 4 of 4 routes") && error.0.contains("cannot connect"), "{error}");
