@@ -8,7 +8,7 @@ use suimon_base::Asn;
 
 /// Most relations and origins, together. The Internet has a million routes and half a million relations.
 pub const MAX_ENTRIES: usize = 8_000_000;
-/// The first of the two octets-free AS numbers that stand for nothing (RFC 7607).
+/// The AS number that stands for nobody (RFC 7607).
 const NO_AS: u32 = 0;
 
 /// A text that cannot be read.

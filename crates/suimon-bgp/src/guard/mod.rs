@@ -85,7 +85,7 @@ pub struct PeerCap {
     pub name: String,
     /// Most routes.
     pub max_routes: usize,
-    /// Whether it is given routes of the scope `edge-only` only… `false` for an upstream, which is not.
+    /// Whether it is the operator's own edge; an upstream is not given routes of the scope `edge-only`.
     pub edge: bool,
     /// Families it is configured for.
     pub families: Vec<crate::route::Family>,
