@@ -1,7 +1,6 @@
 //! The configuration file: read, checked as a whole, and turned into what the rest of the program runs on.
 
 pub mod bgp;
-pub mod bgp;
 mod v1;
 
 use crate::exit::bad_input;
@@ -47,8 +46,6 @@ pub struct Config {
     pub alerts: BTreeMap<String, Channel>,
     /// Policy packs; the built-in ones where none is named.
     pub packs: Vec<suimon_policy::Pack>,
-    /// The BGP hand; `None` announces nothing.
-    pub bgp: Option<bgp::Bgp>,
     /// The BGP hand; `None` announces nothing.
     pub bgp: Option<bgp::Bgp>,
     /// Routers, each a hand.
@@ -107,7 +104,6 @@ impl Config {
             default_dialect: dialect.to_string(),
             alerts: channels(file.alert, folder)?,
             packs: packs(file.policy.as_ref(), folder)?,
-            bgp: file.bgp.map(|b| bgp::read(b, &register, folder)).transpose()?,
             bgp: file.bgp.map(|b| bgp::read(b, &register, folder)).transpose()?,
             devices: devices(&file.device)?,
             register,

@@ -33,7 +33,6 @@ pub struct File {
     pub alert: Vec<Alert>,
     pub policy: Option<Policy>,
     pub bgp: Option<suimon_bgp::config::BgpConfig>,
-    pub bgp: Option<suimon_bgp::config::BgpConfig>,
     #[serde(default)]
     pub device: Vec<DeviceConfig>,
 }
