@@ -250,17 +250,6 @@ pub struct ExporterKey {
     pub domain: u32,
 }
 
-/// The flows of one or a few datagrams of one exporter, on their way to detection.
-#[derive(Clone, Debug)]
-pub struct FlowBatch {
-    /// Who exported.
-    pub exporter: ExporterKey,
-    /// When the datagram was received.
-    pub received: Timestamp,
-    /// The flows.
-    pub records: Vec<FlowRecord>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

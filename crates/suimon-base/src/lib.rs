@@ -24,7 +24,7 @@ pub use attack::{Attack, AttackChange, Direction, Vector};
 pub use clock::{Clock, ManualClock};
 pub use end::End;
 pub use event::Event;
-pub use flow::{FlowBatch, FlowRecord};
+pub use flow::FlowRecord;
 pub use id::{AlertId, AttackId, CaseId, MeasureId, RequestId};
 pub use packet::PacketHeader;
 pub use party::{Actor, Authority};
