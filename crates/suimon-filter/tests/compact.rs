@@ -211,3 +211,31 @@ fn a_rate_is_refused() {
     let got = compile(&RuleSet { rules: vec![limit] }, Dialect::Nftables, &options());
     assert!(matches!(got, Err(CompileError::Unsupported { .. })));
 }
+
+/// In IOS a permit with a port takes the later fragments of its addresses too, so it is no hole in a list that drops these.
+#[test]
+fn a_permit_with_a_port_is_no_hole_where_fragments_are_dropped() {
+    let of = |dst, src_ports, fragment| Match { dst, proto: Some(17), src_ports, fragment, ..Match::default() };
+    let block: ipnet::IpNet = "2001:db8::/125".parse().unwrap();
+    let most = (1..8).map(v6).collect::<Vec<_>>();
+    let dns = discard(of(most, vec![PortRange::one(53)], None));
+    let later = discard(of(vec![block], vec![], Some(suimon_base::rule::FragmentMatch::Later)));
+    let alone = compile(&RuleSet { rules: vec![dns.clone()] }, Dialect::CiscoIos, &options()).unwrap();
+    assert_eq!((alone.lines, alone.text.matches("permit udp").count()), (3, 1), "{}", alone.text);
+    let both = compile(&RuleSet { rules: vec![dns, later] }, Dialect::CiscoIos, &options()).unwrap();
+    assert!(both.proof.equal && both.lines == 5 && !both.text.contains("permit udp"), "{}", both.text);
+}
+
+#[test]
+fn the_undo_unbinds_where_the_list_was_bound() {
+    let rules = [1u32, 3].map(|i| format!("192.0.2.{i}/32").parse().unwrap()).to_vec();
+    let set = RuleSet { rules: vec![discard(Match { dst: rules, ..Match::default() })] };
+    let bound = Options { interface: Some("Gi0/1".into()), outbound: true, ..options() };
+    let compiled = compile(&set, Dialect::CiscoIos, &bound).unwrap();
+    let list = bound.full_name();
+    let wanted = format!("interface Gi0/1\n no ip access-group {list} out\nexit\nno ip access-list extended {list}\n");
+    assert!(compiled.undo.starts_with(&wanted), "{}", compiled.undo);
+    let basic = compile(&set, Dialect::CiscoIos, &Options { profile: Profile::Basic, ..bound }).unwrap();
+    assert_eq!(basic.undo, wanted);
+    assert_eq!(basic.warnings, compiled.warnings[..basic.warnings.len()]);
+}

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use suimon_base::flow::Fragment;
 use suimon_base::{Action, PacketHeader};
+use suimon_filter::compile::{Options, Profile, compile};
 use suimon_filter::dialect::{Dialect, parse};
 use suimon_filter::diff::diff;
 use suimon_filter::explain::explain;
@@ -200,7 +201,7 @@ fn a_clean_list_has_no_findings() {
     let options = LintOptions {
         budget: Some(6),
         protects: vec!["192.0.2.0/24".parse().unwrap(), "2001:db8::/32".parse().unwrap()],
-        running: None,
+        ..LintOptions::default()
     };
     assert_eq!(found(CLEAN, &options), []);
     let report = lint(CLEAN, Dialect::CiscoIos, &LintOptions { budget: Some(5), ..options });
@@ -314,5 +315,65 @@ fn a_profile_says_how_many_lines_there_are() {
     for (profile, words) in [("lines = -1", "neither"), ("x = 1", "neither"), ("lines", "expected")] {
         let e = budget_of(profile).unwrap_err();
         assert!(e.contains(words), "{e}");
+    }
+}
+
+#[test]
+fn a_device_counts_ranges_as_it_keeps_them() {
+    use suimon_filter::lint::profile;
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/examples/devices/customer-edge.toml");
+    let whole = std::fs::read_to_string(path).unwrap();
+    assert_eq!(profile("lines = 7\n").unwrap(), (Some(7), None));
+    assert!(profile("lines = 7\nplace = \"edge\"\n").unwrap_err().contains("missing field"));
+    let (budget, device) = profile(&whole.replace("used = 100", "used = 1010")).unwrap();
+    assert_eq!(budget, None);
+    // 14 entries are free. Two denies of one port, 1 + 1; ports 1024 and above, 6 blocks; 1-65534, 30 blocks; the permit.
+    let text = "ip access-list N\n remark end 2026-12-01\n 10 deny udp any eq 53 host 192.0.2.7\n \
+        20 deny udp any eq 123 host 192.0.2.7\n 30 deny udp any gt 1023 host 192.0.2.8\n \
+        40 deny udp any range 1 65534 host 192.0.2.9\n 50 permit ip any any\n";
+    let options = LintOptions { device, budget, ..LintOptions::default() };
+    let report = lint(text, Dialect::CiscoNxos, &options);
+    let cost = report.cost.as_ref().unwrap();
+    assert_eq!((cost.entries, cost.free, cost.short, cost.fits), (39, 14, 25, false));
+    let over: Vec<_> = report.findings.iter().filter(|f| f.id == FindingId::OverBudget).collect();
+    assert_eq!((over.len(), over[0].line), (1, 6), "{over:?}");
+    let (_, device) = profile(&whole).unwrap();
+    let report = lint(text, Dialect::CiscoNxos, &LintOptions { device, ..LintOptions::default() });
+    assert!(report.cost.unwrap().fits && report.findings.iter().all(|f| f.id != FindingId::OverBudget));
+}
+
+#[test]
+fn an_nftables_rule_with_ports_needs_a_test_of_fragments() {
+    let chain = |rules: &str| {
+        format!(
+            "table inet t {{ # end 2026-12-01\nchain c {{\ntype filter hook prerouting priority -450; policy accept;\n{rules}}}\n}}\n"
+        )
+    };
+    let untested = |rules: &str| {
+        let report = lint(&chain(rules), Dialect::Nftables, &LintOptions::default());
+        let found: Vec<_> = report.findings.into_iter().filter(|f| f.id == FindingId::FragmentTest).collect();
+        assert!(found.len() < 2);
+        found.into_iter().flat_map(|f| [vec![f.line], f.others].concat()).collect::<Vec<_>>()
+    };
+    let (v4, v6) = ("ip daddr 192.0.2.1 udp sport 53", "ip6 daddr 2001:db8::1 udp sport 53");
+    assert_eq!(untested(&format!("{v4} drop\n{v6} drop\nip daddr 192.0.2.2 drop\n")), [4, 5]);
+    assert_eq!(
+        untested(&format!("{v4} ip frag-off & 0x1fff == 0 drop\nfrag frag-off != 0 accept\n{v6} drop\n")),
+        [0; 0]
+    );
+    // The other family's line does not help, nor one that takes the fragments of one host, nor one that stands behind.
+    assert_eq!(untested(&format!("frag frag-off != 0 accept\n{v4} drop\n")), [5]);
+    assert_eq!(untested(&format!("ip daddr 192.0.2.1 ip frag-off & 0x1fff != 0 drop\n{v4} drop\n")), [5]);
+    assert_eq!(untested(&format!("{v6} drop\nfrag frag-off != 0 accept\n")), [4]);
+    assert_eq!(untested(&format!("ip frag-off & 0x1fff != 0 drop\n{v4} drop\n")), [0; 0]);
+    // What the compiler writes has the tests.
+    let request = "deny udp any eq 53 host 192.0.2.7\npermit ip any any\nipv6 access-list X\n deny tcp any host 2001:db8::7 eq 80\n \
+        permit ipv6 any any\n";
+    let rules = suimon_filter::request::parse(request).unwrap().rules;
+    for profile in [Profile::Basic, Profile::Compact] {
+        let options = Options { profile, end: Some("2026-12-01".into()), ..Options::default() };
+        let text = compile(&rules, Dialect::Nftables, &options).unwrap().text;
+        let report = lint(&text, Dialect::Nftables, &LintOptions::default());
+        assert!(text.contains("sport 53") && report.findings.iter().all(|f| f.id != FindingId::FragmentTest), "{text}");
     }
 }

@@ -113,7 +113,7 @@ fn verdict(rules: &RuleSet, p: &PacketHeader) -> Action {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(30))]
 
     #[test]
     fn text_does_what_the_rules_say(set in rules(), seed in any::<u64>()) {

@@ -81,6 +81,16 @@ fn a_list_is_linted() {
     }
     let lines = filter(&[&args[..], &["--json"]].concat()).lines(1);
     Schema::named("filter-lint").check_all(&lines);
+    let profile = |name: &str| suimon_testkit::workspace_root().join("docs/examples/devices").join(name);
+    let with = |name: &str| {
+        filter(&["lint", "--acl", text(&acl), "--dialect", "cisco-ios", "--device", text(&profile(name)), "--json"])
+    };
+    let lines = with("edge-acl.toml").lines(1);
+    Schema::named("filter-lint").check_all(&lines);
+    assert_eq!((&lines[0]["cost"]["entries"], &lines[0]["cost"]["free"]), (&3.into(), &996.into()), "{}", lines[0]);
+    let other = with("customer-edge.toml");
+    assert_eq!(other.code, 2, "{}", other.out);
+    assert!(other.err.contains("the device speaks cisco-nxos"), "{}", other.err);
     let clean = "ip access-list extended X\n remark end 2026-12-01\n 10 deny ip any host 192.0.2.1\n 20 permit ip any any\n\
         ipv6 access-list X6\n sequence 10 deny ipv6 any host 2001:db8::1\n sequence 20 permit ipv6 any any\n";
     let clean = bench.file("clean", clean);

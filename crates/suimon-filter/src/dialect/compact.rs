@@ -2,7 +2,7 @@
 //! Flowspec with lists of protocols, ports and lengths.
 
 use super::names::FLAGS as NAMES;
-use super::{Dialect, Written, nft};
+use super::{Dialect, Written, acl, nft};
 use crate::boxes::{DPORT, DST, FLAGS, FRAG, HeaderBox, LEN, PROTO, SPORT, SRC, all, flag_test};
 use crate::compact::{self, Caps, CompactLine, Found};
 use crate::compile::{CompileError, Options, parts};
@@ -158,7 +158,10 @@ fn ios(found: &[(Family, Found)], options: &Options) -> Result<Written, CompileE
     let mut out = Written { text: String::new(), undo: String::new(), lines: 0, least: true, warnings: Vec::new() };
     let mut groups: Vec<RangeSet> = Vec::new();
     let mut lists = String::new();
-    let mut undo: Vec<String> = Vec::new();
+    let drops = Family::BOTH.map(|f| found.iter().any(|(g, _)| *g == f));
+    let facts = &acl::facts::IOS;
+    let names = acl::names_of::names(&name, drops, &[]);
+    names.check(Dialect::CiscoIos, facts.list_name, facts.class_name)?;
     for (family, found) in found {
         let (list, kind, word, any) = match family {
             Family::V4 => (name.clone(), "ip access-list extended", "", "ip"),
@@ -178,12 +181,11 @@ fn ios(found: &[(Family, Found)], options: &Options) -> Result<Written, CompileE
         }
         row(&format!("permit {any} any any"));
         out.lines += found.lines.len() + 1;
-        undo.push(format!("no {kind} {list}"));
-        let bind = if *family == Family::V4 { "ip access-group" } else { "ipv6 traffic-filter" };
-        out.warnings.push(format!(
-            "bind it with `{bind} {list} in|out`; what is bound there before is replaced, so read it back first, and unbind \
-             before the undo"
-        ));
+    }
+    out.undo = acl::undo(facts, &names, options);
+    out.warnings = acl::steps(facts, &names, options);
+    if !drops[Family::V6 as usize] {
+        out.warnings.push("the request names no IPv6 addresses: IPv6 traffic is not filtered".into());
     }
     for (i, set) in groups.iter().enumerate() {
         let _ = writeln!(out.text, "object-group network {}", group_name(&name, i));
@@ -195,7 +197,7 @@ fn ios(found: &[(Family, Found)], options: &Options) -> Result<Written, CompileE
                 _ => writeln!(out.text, " range {a} {b}"),
             };
         }
-        undo.push(format!("no object-group network {}", group_name(&name, i)));
+        let _ = writeln!(out.undo, "no object-group network {}", group_name(&name, i));
     }
     if !groups.is_empty() {
         out.warnings.push(
@@ -205,7 +207,6 @@ fn ios(found: &[(Family, Found)], options: &Options) -> Result<Written, CompileE
         );
     }
     out.text.push_str(&lists);
-    out.undo = undo.join("\n") + "\n";
     Ok(out)
 }
 

@@ -5,9 +5,13 @@
 
 mod binding;
 mod meaning;
+mod room;
 mod text;
 
+pub use room::{budget_of, profile};
+
 use crate::dialect::{self, Dialect, Listing};
+use crate::place::{Cost, Device};
 use ipnet::IpNet;
 use serde::Serialize;
 
@@ -49,7 +53,9 @@ pub enum FindingId {
     OtherFamily,
     /// No remark says when the filter ends.
     NoEnd,
-    /// More lines than the device has room for.
+    /// An nftables rule reads ports or flags of non-first fragments, which have none.
+    FragmentTest,
+    /// More lines, or more hardware entries, than the device has room for.
     OverBudget,
     /// The lines overlap in too many ways to be judged in bounded memory.
     NotJudged,
@@ -93,6 +99,8 @@ pub struct Finding {
 pub struct LintOptions {
     /// Lines that the device has free; `None` is unknown.
     pub budget: Option<usize>,
+    /// The device, so that hardware entries are counted as it counts them; `None` is unknown.
+    pub device: Option<Device>,
     /// The prefixes that the filter is to protect; empty is unknown.
     pub protects: Vec<IpNet>,
     /// The device's running configuration, or the part of it with interfaces and lists.
@@ -109,6 +117,9 @@ pub struct LintReport {
     /// Lines that the device has free, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<usize>,
+    /// What the list takes of the device's hardware, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
     /// By place, then by kind.
     pub findings: Vec<Finding>,
     /// Whether findings were left out.
@@ -133,21 +144,6 @@ impl Subject<'_> {
         let last = self.out.len() - 1;
         &mut self.out[last]
     }
-}
-
-/// The lines that a device profile has room for: its `lines`, else its free hardware entries (`entries.total` less
-/// `entries.used`). Other keys are left to [`crate::place`].
-///
-/// # Errors
-/// In words, where the profile is not TOML or has neither.
-pub fn budget_of(profile: &str) -> Result<usize, String> {
-    let table: toml::Table = profile.parse().map_err(|e: toml::de::Error| e.to_string())?;
-    let number = |v: Option<&toml::Value>| v.and_then(toml::Value::as_integer).and_then(|n| usize::try_from(n).ok());
-    let entries = table.get("entries").and_then(toml::Value::as_table);
-    let free = entries.and_then(|e| Some(number(e.get("total"))?.saturating_sub(number(e.get("used"))?)));
-    number(table.get("lines"))
-        .or(free)
-        .ok_or_else(|| "the profile has neither `lines = N` nor `entries` with `total` and `used`".to_owned())
 }
 
 /// Whether a dialect writes one rule a line, so that the rest can be read without a bad line.
@@ -197,17 +193,10 @@ pub fn lint(text: &str, dialect: Dialect, options: &LintOptions) -> LintReport {
     meaning::judge(&mut s, options);
     text::judge(&mut s);
     binding::judge(&mut s, options);
-    if let Some(free) = options.budget.filter(|&free| lines > free) {
-        let at = places.get(free).copied().unwrap_or(0);
-        let why = format!(
-            "the list has {lines} lines and the device has room for {free}: from here on they may be refused, or forwarding may fall to software"
-        );
-        let fix = "make room, use a device with more, or ask for a wider filter with fewer lines".into();
-        s.find(FindingId::OverBudget, Severity::Error, at, why, fix);
-    }
+    let cost = room::judge(&mut s, &places, options);
     let mut findings = s.out;
     findings.sort_by_key(|f| (f.line, f.id));
     let truncated = findings.len() > MAX_FINDINGS;
     findings.truncate(MAX_FINDINGS);
-    LintReport { dialect, lines, budget: options.budget, findings, truncated }
+    LintReport { dialect, lines, budget: options.budget, cost, findings, truncated }
 }

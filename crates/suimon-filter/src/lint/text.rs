@@ -1,9 +1,13 @@
 //! Findings about how the text is written.
 
-use super::{FindingId, Severity, Subject, like_ios};
-use crate::dialect::ParseError;
+use super::{FindingId, MAX_PLACES, Severity, Subject, like_ios};
+use crate::boxes::{self, FIELDS, FRAG};
+use crate::dialect::{Dialect, ParseError};
+use crate::range::Family;
 use crate::text::says_end;
 use std::net::Ipv4Addr;
+use suimon_base::Match;
+use suimon_base::rule::FragmentMatch;
 
 /// A line that the reader does not take.
 pub fn syntax(s: &mut Subject<'_>, e: &ParseError) {
@@ -40,6 +44,40 @@ pub fn judge(s: &mut Subject<'_>) {
     if like_ios(s.dialect) {
         order(s);
     }
+    if s.dialect == Dialect::Nftables {
+        fragment_tests(s);
+    }
+}
+
+/// Rules with ports or flags that the kernel also asks of non-first fragments, where other octets stand; the reader takes
+/// such rules as if they tested it, as routers do.
+fn fragment_tests(s: &mut Subject<'_>) {
+    let mut at: Vec<usize> = Vec::new();
+    for family in Family::BOTH {
+        let whole = boxes::all(family);
+        let open =
+            |m: &Match| boxes::of_match(m, family).is_some_and(|b| (0..FIELDS).all(|f| f == FRAG || b[f] == whole[f]));
+        for (rule, &line) in s.listing.rules.rules.iter().zip(&s.listing.lines) {
+            let m = &rule.matches;
+            // Decided here already, so nothing behind it sees such a fragment of the family.
+            if m.fragment == Some(FragmentMatch::Later) && open(m) {
+                break;
+            }
+            let asks = !m.src_ports.is_empty() || !m.dst_ports.is_empty() || m.tcp_flags.is_some();
+            let own = s.lines.get(line.saturating_sub(1)).copied().unwrap_or_default();
+            if asks && line > 0 && boxes::of_match(m, family).is_some() && !own.contains("frag") {
+                at.push(line);
+            }
+        }
+    }
+    at.sort_unstable();
+    at.dedup();
+    let Some((&first, rest)) = at.split_first() else { return };
+    let why = "the kernel reads ports and flags of non-first fragments too, from octets that are no ports: such a fragment \
+               may be dropped or let through by chance";
+    let fix = "for IPv4 add `ip frag-off & 0x1fff == 0` to the rule; for IPv6 put `frag frag-off != 0 accept` (or drop) before it";
+    let found = s.find(FindingId::FragmentTest, Severity::Warning, first, why.into(), fix.into());
+    found.others = rest.iter().copied().take(MAX_PLACES).collect();
 }
 
 fn end_of_filter(s: &mut Subject<'_>) {

@@ -7,21 +7,25 @@ use crate::exit::{Exit, bad_input};
 use crate::output;
 use std::path::Path;
 use suimon_filter::dialect::{self, Dialect, Listing};
-use suimon_filter::lint::{LintOptions, Severity, budget_of};
+use suimon_filter::lint::{LintOptions, Severity, profile};
 use suimon_filter::packet::Packet;
 
 /// Finds what is wrong with a text.
 pub fn lint(args: &LintArgs, json: bool) -> anyhow::Result<Exit> {
     let dialect = dialect_of(&args.dialect)?;
-    let budget = match &args.device {
+    let (budget, device) = match &args.device {
         Some(path) => {
-            let lines = budget_of(&read_text(path)?).map_err(|e| bad_input(format!("{}: {e}", path.display())))?;
-            Some(lines)
+            let wrong = |e: String| bad_input(format!("{}: {e}", path.display()));
+            let (budget, device) = profile(&read_text(path)?).map_err(wrong)?;
+            if let Some(d) = device.as_ref().filter(|d| d.dialect != dialect) {
+                return Err(wrong(format!("the device speaks {}, the text was given as {dialect}", d.dialect)));
+            }
+            (budget, device)
         }
-        None => args.lines,
+        None => (args.lines, None),
     };
     let running = args.running.as_deref().map(read_text).transpose()?;
-    let options = LintOptions { budget, protects: args.protects.clone(), running };
+    let options = LintOptions { budget, device, protects: args.protects.clone(), running };
     let report = suimon_filter::lint::lint(&read_text(&args.acl)?, dialect, &options);
     let clean = report.findings.is_empty();
     if json {
@@ -39,6 +43,12 @@ pub fn lint(args: &LintArgs, json: bool) -> anyhow::Result<Exit> {
         }
         let free = budget.map(|b| format!(" of {b} free")).unwrap_or_default();
         output::line(format!("{} findings in {} lines{free}", report.findings.len(), report.lines));
+        if let Some(c) = &report.cost {
+            output::line(format!(
+                "{} hardware entries of {} free, {} % in use afterwards",
+                c.entries, c.free, c.load_percent
+            ));
+        }
     }
     Ok(if clean { Exit::Done } else { Exit::No })
 }

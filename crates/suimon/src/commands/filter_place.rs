@@ -35,12 +35,15 @@ fn choice(number: usize, c: &Choice) {
     }
     let entries = c.cost.as_ref().map_or_else(
         || "no filter entries".to_owned(),
-        |k| format!("{} entries of {} free, {} % in use afterwards", k.entries, k.free, k.load_percent),
+        |k| {
+            let entries = if k.entries == 1 { "entry" } else { "entries" };
+            format!("{} {entries} of {} free, {} % in use afterwards", k.entries, k.free, k.load_percent)
+        },
     );
-    output::line(format!("   {} lines, {entries}, complexity {}", c.lines, c.complexity));
+    output::line(format!("   {}, {entries}, complexity {}", count(c.lines, "line"), c.complexity));
     output::line(format!(
-        "   {} customers pass; {:.1} % of the addresses cut off are bystanders",
-        c.customers_passing,
+        "   traffic of {} passes here; {:.1} % of the addresses cut off are bystanders",
+        count(c.customers_passing, "customer"),
         c.bystander_share * 100.0
     ));
     output::line(format!("   {}", c.words_en));
@@ -49,7 +52,11 @@ fn choice(number: usize, c: &Choice) {
 
 fn stage(number: usize, s: &Stage) {
     let device = s.device.as_deref().unwrap_or("no device");
-    output::line(format!("{number}. {} on {device}, {} lines", s.id, s.lines));
+    output::line(format!("{number}. {} on {device}, {}", s.id, count(s.lines, "line")));
     output::line(format!("   {} {}", s.words_en, s.until_en));
     output::line(format!("   {}{}", s.words_ja, s.until_ja));
+}
+
+fn count(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }

@@ -11,5 +11,6 @@ mod words;
 mod write;
 
 pub use read::parse;
+pub use swap::{steps, undo};
 pub use words::wildcard;
 pub use write::write;
