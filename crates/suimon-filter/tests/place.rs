@@ -139,3 +139,14 @@ fn impossible_profiles_name_the_key() {
     assert!(wrong.starts_with("entries.used"), "{wrong}");
     assert!(device::parse(&text.replace("place", "plase")).unwrap_err().to_string().contains("line 3"));
 }
+
+/// A permit with a port takes the fragments of its addresses too (IOS); it is one line and one entry all the same.
+#[test]
+fn what_a_platform_adds_to_a_line_takes_no_entry() {
+    let entries = |text: &str| {
+        let read = parse(text, Dialect::CiscoIos).unwrap();
+        cost(&read, &example("edge-acl.toml")).entries
+    };
+    assert_eq!(entries("permit tcp any host 192.0.2.1 eq 80\npermit ip any any\n"), 2);
+    assert_eq!(entries("permit tcp any host 192.0.2.1 eq 80\npermit tcp any host 192.0.2.1 fragments\n"), 2);
+}

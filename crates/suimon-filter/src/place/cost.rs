@@ -6,6 +6,7 @@ use crate::dialect::{Listing, wildcard};
 use crate::range::{Family, RangeSet};
 use serde::Serialize;
 use std::collections::BTreeSet;
+use suimon_base::rule::FragmentMatch;
 use suimon_base::{Match, PortRange};
 
 /// Entries and registers of a list on a device.
@@ -37,8 +38,12 @@ pub fn cost(listing: &Listing, device: &Device) -> Cost {
         PortRanges::Prefixes | PortRanges::Free => 0,
     };
     let mut entries = [0u64; 2];
-    let written = listing.rules.rules.iter().zip(&listing.lines).filter(|(_, line)| **line > 0);
-    for (rule, _) in written {
+    let (rules, lines) = (&listing.rules.rules, &listing.lines);
+    for (i, rule) in rules.iter().enumerate().take(lines.len()).filter(|&(i, _)| lines[i] > 0) {
+        let beside = [i.wrapping_sub(1), i + 1].into_iter().filter(|&n| lines.get(n) == Some(&lines[i]));
+        if beside.filter_map(|n| rules.get(n)).any(|other| same_line(&rule.matches, &other.matches)) {
+            continue;
+        }
         for family in Family::BOTH {
             if boxes::of_match(&rule.matches, family).is_none() {
                 continue;
@@ -77,6 +82,14 @@ pub fn cost(listing: &Listing, device: &Device) -> Cost {
         load_percent: (u128::from(after) * 100).div_ceil(u128::from(device.entries.total.max(1))).min(u64::MAX.into())
             as u64,
     }
+}
+
+/// Whether a rule is what a platform adds to a line with ports: its non-first fragments. In hardware both are one entry.
+fn same_line(m: &Match, other: &Match) -> bool {
+    let upper = !other.src_ports.is_empty() || !other.dst_ports.is_empty() || other.tcp_flags.is_some();
+    m.fragment == Some(FragmentMatch::Later)
+        && upper
+        && (&m.src, &m.dst, m.proto) == (&other.src, &other.dst, other.proto)
 }
 
 fn addresses(list: &[ipnet::IpNet], family: Family) -> u64 {
