@@ -185,14 +185,15 @@ fn judge(play: &Play, story: &Story, core: &Mutex<Core>, timeline: &Timeline) ->
     let before = core.judge.between(play.attack_start_us, first);
     let after = core.judge.between(last, play.attack_end_us);
     let detection_ms = story.detected.zip(p.first_told).map(|(d, t)| d.ms_since(t).max(0));
-    let share = |x: Option<f64>| x.unwrap_or(f64::NAN);
-    let attack_after = share(after.attack.share());
-    let (packets_after, connections_after) = (share(after.legitimate.share()), share(after.connections.share()));
-    let separated = attack_after < ATTACK_MAY_PASS
-        && packets_after > LEGITIMATE_MUST_PASS
-        && connections_after > LEGITIMATE_MUST_PASS;
+    let (attack_after, packets_after) = (after.attack.share(), after.legitimate.share());
+    let connections_after = after.connections.share();
+    let separated = attack_after.is_some_and(|x| x < ATTACK_MAY_PASS)
+        && packets_after.is_some_and(|x| x > LEGITIMATE_MUST_PASS)
+        && connections_after.is_some_and(|x| x > LEGITIMATE_MUST_PASS);
     let mut faults: Vec<String> = Vec::new();
-    if story.separates && !separated {
+    if attack_after.is_none() {
+        faults.push("the attack was over before the measure was in force, so nothing shows what it does".to_owned());
+    } else if story.separates && !separated {
         faults.push("the rules were said to separate, and did not".to_owned());
     }
     if !story.choice_kept {
@@ -204,12 +205,12 @@ fn judge(play: &Play, story: &Story, core: &Mutex<Core>, timeline: &Timeline) ->
     if story.released.is_none_or(|t| us(t) < play.attack_end_us) {
         faults.push("released before the attack was over".to_owned());
     }
-    let pct = |x: f64| format!("{:.2} %", x * 100.0);
+    let pct = |x: Option<f64>| x.map_or_else(|| "none came, none".to_owned(), |x| format!("{:.2} %", x * 100.0));
     let words = format!(
         "before: attack {} passed, legitimate {}, new connections {}\nafter:  attack {} passed, legitimate {}, new connections {} ({} broken)\ndetection {} ms · exporter delay avg {} ms, max {} ms · player behind at most {} ms{}",
-        pct(share(before.attack.share())),
-        pct(share(before.legitimate.share())),
-        pct(share(before.connections.share())),
+        pct(before.attack.share()),
+        pct(before.legitimate.share()),
+        pct(before.connections.share()),
         pct(attack_after),
         pct(packets_after),
         pct(connections_after),
