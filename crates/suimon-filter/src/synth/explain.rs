@@ -237,7 +237,13 @@ fn counterfactual(s: &Shares, t: &Traffic) -> String {
 }
 
 /// Why the limits cannot be kept.
-pub fn missing(ask: &Ask, any_of: Vec<&'static str>, all_of: Vec<&'static str>, cost: Option<Point>) -> Missing {
+pub fn missing(
+    ask: &Ask,
+    any_of: Vec<&'static str>,
+    all_of: Vec<&'static str>,
+    cost: Option<Point>,
+    trade_off: Vec<Point>,
+) -> Missing {
     let limits = format!(
         "{} of the attack with at most {} of the rest in {} rule{}",
         percent(ask.min_attack),
@@ -271,8 +277,20 @@ pub fn missing(ask: &Ask, any_of: Vec<&'static str>, all_of: Vec<&'static str>, 
             percent(p.shares.legit)
         );
     }
+    // The last point is what was just said.
+    let less: Vec<String> = trade_off
+        .iter()
+        .filter(|p| cost.is_none_or(|c| p.shares.attack < c.shares.attack - 1e-9))
+        .map(|p| {
+            let loss = p.shares.connections.map_or(p.shares.legit, |c| c.max(p.shares.legit));
+            format!("{} of the attack for {} of the rest", percent(p.shares.attack), percent(loss))
+        })
+        .collect();
+    if !less.is_empty() {
+        let _ = write!(words, " Less costs less: {}.", less.join("; "));
+    }
     let names = |l: Vec<&str>| l.into_iter().map(str::to_owned).collect();
-    Missing { any_of: names(any_of), all_of: names(all_of), cost, words }
+    Missing { any_of: names(any_of), all_of: names(all_of), cost, trade_off, words }
 }
 
 fn traffic(f: &Facts<'_>) -> Traffic {

@@ -287,6 +287,9 @@ fn to_match(u: &Universe, t: &Tests) -> Match {
     }
 }
 
+/// Losses of the rest that are tried where the limit cannot be kept.
+const LOSSES: [f64; 7] = [0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0];
+
 /// Which fields would be needed, found by trying them.
 fn missing(a: &[&Observation], b: &[&Observation], scale: f64, have: Fields, ask: &Ask) -> Missing {
     let u = Universe::new(a, b, scale, true);
@@ -316,8 +319,16 @@ fn missing(a: &[&Observation], b: &[&Observation], scale: f64, have: Fields, ask
     // What it would cost with the fields there are.
     let free = Ask { max_legit: 1.0, ..ask.clone() };
     let anyway = solve(&u, have, &free, false);
-    let cost = anyway.chosen.map(|i| explain::point(&u, anyway.curve[i].0.len(), anyway.curve[i].1, false));
-    explain::missing(ask, alone, together.into_iter().map(|l| l.0).collect(), cost)
+    let point = |s: &Solution| s.chosen.map(|i| explain::point(&u, s.curve[i].0.len(), s.curve[i].1, false));
+    let cost = point(&anyway);
+    let mut trade_off: Vec<Point> = Vec::new();
+    for max_legit in LOSSES.into_iter().filter(|l| *l > ask.max_legit) {
+        let Some(p) = point(&solve(&u, have, &Ask { max_legit, ..ask.clone() }, false)) else { continue };
+        if trade_off.last().is_none_or(|last| p.shares.attack > last.shares.attack + 1e-9) {
+            trade_off.push(p);
+        }
+    }
+    explain::missing(ask, alone, together.into_iter().map(|l| l.0).collect(), cost, trade_off)
 }
 
 /// Rules learned from one half of the data, judged on the other.

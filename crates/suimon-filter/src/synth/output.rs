@@ -75,6 +75,8 @@ pub struct Missing {
     pub all_of: Vec<String>,
     /// What dropping enough of the attack costs with the fields there are; `None` where they cannot at any cost.
     pub cost: Option<Point>,
+    /// The most of the attack that more and more loss of the rest would buy; each point drops more and costs more.
+    pub trade_off: Vec<Point>,
     /// The same in words.
     pub words: String,
 }

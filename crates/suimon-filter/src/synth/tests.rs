@@ -207,6 +207,16 @@ fn a_flood_is_told_by_its_length_and_where_there_is_none_the_length_is_named() {
     let missing = poor.missing.unwrap();
     assert_eq!(missing.any_of, ["packet length", "TTL"]);
     assert!(missing.words.contains("packet length") && missing.words.contains("TTL"));
+    let curve: Vec<(f64, f64)> = missing
+        .trade_off
+        .iter()
+        .map(|p| (p.shares.attack, p.shares.connections.unwrap_or(0.0).max(p.shares.legit)))
+        .collect();
+    assert!(!curve.is_empty(), "where the limit cannot be kept the trade-off is shown");
+    assert!(
+        curve.windows(2).all(|w| w[0].0 < w[1].0 && w[0].1 <= w[1].1),
+        "more of the attack, more of the rest: {curve:?}"
+    );
     let cost = missing.cost.unwrap().shares;
     assert!(cost.attack > 0.99 && cost.connections == Some(1.0), "{cost:?}");
 }
