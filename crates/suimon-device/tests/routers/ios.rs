@@ -1,4 +1,4 @@
-//! The words of IOS against a command line that the tests wrote by Cisco's manuals: no IOS was reached. What FRR's vtysh
+//! The words of IOS against a command line of the tests that behaves as we know IOS: no IOS was reached. What FRR's vtysh
 //! does not have is tried here: a list mode, the roll-back by the router itself, IPv6 lists, counters, log lines.
 
 use crate::router::{Behind, Router, order, rules};

@@ -1,4 +1,4 @@
-"""A command line as Cisco's manuals describe IOS: modes, paging, errors, `revert timer`. For tests; one process a login.
+"""A command line that behaves as we know IOS: modes, paging, errors, `revert timer`. For tests; one process a login.
 
 State lies in a folder: running.txt, and pending (a roll-back that waits, with what was before). Options in the file
 `options`: `no-archive`, `drop-line` (takes a line of a list and loses it), `die-in-list`, `logs` (a log line after `end`).
