@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -105,6 +105,7 @@ impl Round {
             panic!("{what}, second drill: {fault}");
         }
         std::fs::remove_dir_all(&folder).unwrap();
+        std::fs::remove_file(words_of(&folder)).unwrap();
     }
 
     /// Runs a drill up to the moment; what it told by then.
@@ -135,6 +136,11 @@ impl Round {
     }
 }
 
+/// Where a drill's warnings and errors go, beside its folder.
+fn words_of(folder: &Path) -> PathBuf {
+    folder.with_extension("stderr")
+}
+
 /// A drill with the lines that it prints.
 fn drill(folder: &Path) -> (Child, Receiver<Value>) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_suimon"))
@@ -142,7 +148,7 @@ fn drill(folder: &Path) -> (Child, Receiver<Value>) {
         .arg(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(std::fs::File::create(words_of(folder)).unwrap())
         .spawn()
         .unwrap();
     let (send, lines) = channel();
@@ -259,7 +265,8 @@ fn recovers(folder: &Path) -> Result<(), String> {
     }
     let status = child.wait().unwrap();
     if !status.success() && !only_slow(&told) {
-        return Err(format!("{status}: {told:#?}"));
+        let words = std::fs::read_to_string(words_of(folder)).unwrap_or_default();
+        return Err(format!("{status}: {told:#?}\n{words}"));
     }
     check(folder, &told)?;
     let left = read(folder)?;
