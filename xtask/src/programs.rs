@@ -48,6 +48,7 @@ pub const PROGRAMS: &[Program] = &[
     program("ssh-keygen", "openssh-client", Wanted::Tests, "host and client keys of the test's routers"),
     program("nsenter", "util-linux", Wanted::Tests, "a console on the test's routers"),
     program("iprange", "iprange", Wanted::Tests, "least covers of address ranges by somebody else"),
+    program("aggregate", "aggregate", Wanted::Tests, "least covers of IPv4 prefixes by somebody else"),
     program("unshare", "util-linux", Wanted::Tests, "a network namespace of a test's own"),
     program("setpriv", "util-linux", Wanted::Tests, "a second user of the operating system"),
     program("python3", "python3", Wanted::Tests, "an independent reader of mail"),

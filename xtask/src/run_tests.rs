@@ -64,7 +64,9 @@ fn run(totals: &mut Totals, args: &[String], env: &[(&str, std::ffi::OsString)])
     }
     command.args(args).env("SUIMON_SHARED", shared()).envs(env.iter().map(|(k, v)| (k, v)));
     if let Some(dir) = setup::python_packages() {
-        command.env("PYTHONPATH", dir);
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let with_ours = std::env::split_paths(&path).chain([dir.join("bin")]);
+        command.env("PATH", std::env::join_paths(with_ours).context("PATH")?).env("PYTHONPATH", dir);
     }
     let shown = cargo::shown(&command);
     eprintln!("xtask: {shown}");

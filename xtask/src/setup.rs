@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 /// What the build needs besides the Rust toolchain: SQLite and the TLS library are compiled from C.
 const BUILD_PACKAGES: &[&str] = &["gcc", "libc6-dev"];
 
-/// Parsers that only PyPI has, each with the module that shows it is there.
-const PYTHON_PACKAGES: &[(&str, &str)] = &[("cisco-acl==3.3.5", "cisco_acl")];
+/// Parsers and aggregators that only PyPI has, each with the module that shows it is there.
+const PYTHON_PACKAGES: &[(&str, &str)] = &[("cisco-acl==3.3.5", "cisco_acl"), ("aggregate6==1.0.15", "aggregate6")];
 
 /// Debian's hook that says whether an installed package may start its daemon.
 const POLICY_RC_D: &str = "/usr/sbin/policy-rc.d";
@@ -34,20 +34,21 @@ pub fn for_tests() {
     install_programs(Wanted::Tests, "tests that need them are skipped, and named at the end");
 }
 
-/// A folder of this build with the Python packages that tests use as oracles, fetched once; `None` where they cannot be
-/// had, and their tests are skipped.
+/// A folder of this build with the Python packages that tests use as oracles, each fetched once; tests whose package cannot
+/// be had are skipped.
 pub fn python_packages() -> Option<PathBuf> {
     let dir = cargo::target_dir().ok()?.join("oracles/python");
-    let absent: Vec<&str> =
-        PYTHON_PACKAGES.iter().filter(|(_, module)| !dir.join(module).exists()).map(|(package, _)| *package).collect();
-    if !absent.is_empty() {
-        eprintln!("xtask: pip3 install {}", absent.join(" "));
+    for (package, module) in PYTHON_PACKAGES {
+        if dir.join(module).exists() {
+            continue;
+        }
+        eprintln!("xtask: pip3 install {package}");
         let mut pip = Command::new("pip3");
-        pip.args(["install", "--quiet", "--retries", "1", "--timeout", "15", "--target"]).arg(&dir).args(&absent);
+        // `--upgrade` lets a second package share what a first one brought.
+        pip.args(["install", "--quiet", "--upgrade", "--retries", "1", "--timeout", "15", "--target"]).arg(&dir);
         pip.env("PIP_DISABLE_PIP_VERSION_CHECK", "1").env("PIP_ROOT_USER_ACTION", "ignore").stdin(Stdio::null());
-        if !cargo::run(&mut pip).unwrap_or(false) {
-            eprintln!("xtask: not installed; tests that need them are skipped, and named at the end");
-            return None;
+        if !cargo::run(pip.arg(package)).unwrap_or(false) {
+            eprintln!("xtask: {package} is not installed; tests that need it are skipped, and named at the end");
         }
     }
     Some(dir)
