@@ -58,6 +58,8 @@ const OWNED: &[(&str, &str)] = &[
     ("ureq", "suimon-notify"),
     ("lettre", "suimon-notify"),
     ("rustbgpd", "suimon-bgp"),
+    ("tonic", "suimon-bgp"),
+    ("prost", "suimon-bgp"),
     ("roxmltree", "suimon-device"),
 ];
 

@@ -73,4 +73,13 @@ pub trait Announcer: Send + Sync {
     fn others(&self, id: MeasureId) -> Vec<Arc<Route>>;
     /// Every session.
     fn peers(&self) -> Vec<PeerStatus>;
+    /// Whether routes stay in the network when this process dies. They are found again at the next start, but what was
+    /// wanted with them is no longer known: the engine applies anew what the ledger wants.
+    fn outlives_us(&self) -> bool {
+        false
+    }
+    /// Why a measure that was withdrawn may still be announced although no session says so.
+    fn unsure(&self, _id: MeasureId) -> Option<String> {
+        None
+    }
 }

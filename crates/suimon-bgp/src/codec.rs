@@ -386,6 +386,49 @@ pub fn announce(
     Ok(out)
 }
 
+/// The attributes of a locally made route, each as octets with its head, for a speaker that adds AS_PATH and LOCAL_PREF
+/// itself. Flowspec gets a next hop of zeros, which stands for none.
+///
+/// # Errors
+/// As [`announce`].
+pub fn local_attributes(key: &RouteKey, route: &Route, peer: &PeerAttributes) -> Result<Vec<Vec<u8>>, CodecError> {
+    let mut all = attributes(route, key.family, peer)?;
+    all.retain(|a| !matches!(a, PathAttribute::AsPath(_) | PathAttribute::LocalPref(_)));
+    let mut octets = Vec::new();
+    match key.family {
+        Family::Ipv4 => {}
+        Family::Ipv6 => {
+            // RFC 4760 §3 by hand: the message builder of the codec crate takes no lone NLRI attribute.
+            let next_hop = peer.next_hop_v6.ok_or(CodecError::NoNextHop(key.family))?.octets();
+            let length = 3 + 1 + next_hop.len() + 1 + key.nlri.len();
+            octets.extend([0x80, 14, length as u8, 0, 2, 1, next_hop.len() as u8]);
+            octets.extend(next_hop);
+            octets.push(0);
+            octets.extend(&key.nlri);
+        }
+        Family::Flow4 | Family::Flow6 => all.push(PathAttribute::NextHop(Ipv4Addr::UNSPECIFIED)),
+    }
+    octets.extend(build(&all, true)?.path_attributes.as_ref() as &[u8]);
+    Ok(split_attributes(&octets).into_iter().map(|(_, whole, _)| whole.to_vec()).collect())
+}
+
+/// Attributes one after the other: type, octets with their head, value. Ends at the first that does not fit.
+pub fn split_attributes(mut octets: &[u8]) -> Vec<(u8, &[u8], &[u8])> {
+    const EXTENDED_LENGTH: u8 = 0x10;
+    let mut out = Vec::new();
+    while let [flags, kind, rest @ ..] = octets {
+        let (head, length) = match rest {
+            [a, b, ..] if flags & EXTENDED_LENGTH != 0 => (4, usize::from(u16::from_be_bytes([*a, *b]))),
+            [a, ..] if flags & EXTENDED_LENGTH == 0 => (3, usize::from(*a)),
+            _ => return out,
+        };
+        let Some((whole, next)) = octets.split_at_checked(head + length) else { return out };
+        out.push((*kind, whole, &whole[head..]));
+        octets = next;
+    }
+    out
+}
+
 /// UPDATE messages that withdraw targets of one family.
 ///
 /// # Errors

@@ -26,7 +26,13 @@ pub struct BgpConfig {
     /// some time pass before they take a session again, and what is in force is applied at once.
     #[serde(default = "default_start_wait_ms")]
     pub start_wait_ms: u64,
-    /// `[[bgp.peer]]`.
+    /// What carries the routes.
+    #[serde(default)]
+    pub driver: Driver,
+    /// `[bgp.gobgp]`, for the driver of that name.
+    #[serde(default)]
+    pub gobgp: Option<GobgpConfig>,
+    /// `[[bgp.peer]]`, for the driver `own`.
     #[serde(default, rename = "peer")]
     pub peers: Vec<PeerConfig>,
     /// `[bgp.guard]`: what may be announced at all.
@@ -39,6 +45,111 @@ const fn default_wait_ms() -> u64 {
 }
 const fn default_start_wait_ms() -> u64 {
     90_000
+}
+
+/// What carries the routes to the routers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Driver {
+    /// Sessions of our own; they end with the process, and so do the routes.
+    #[default]
+    Own,
+    /// A GoBGP that runs beside us, over its gRPC interface. It keeps the routes when this process dies.
+    Gobgp,
+}
+
+/// `[bgp.gobgp]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct GobgpConfig {
+    /// Host and port of its gRPC interface, `127.0.0.1:50051`.
+    pub address: String,
+    /// Second part of the large community that marks our routes there: `local-as:mark:measure`. A number that nothing
+    /// else in the network uses, since marked routes are taken for ours.
+    pub mark: u32,
+    /// What it is for.
+    pub roles: Vec<Role>,
+    /// Whether all of its neighbours are the operator's own edge; without that nothing of the scope `edge-only` is put in.
+    #[serde(default)]
+    pub edge: bool,
+    /// Most routes it is given.
+    #[serde(default = "default_peer_routes")]
+    pub max_routes: usize,
+    /// How often its table is compared with what shall be in it, seconds.
+    #[serde(default = "default_check_s")]
+    pub check_s: u32,
+    /// PEM file of the authorities that may have signed its certificate; with it the connection is encrypted.
+    #[serde(default)]
+    pub tls_ca_file: Option<PathBuf>,
+    /// The name in its certificate, where it is not the host of `address`.
+    #[serde(default)]
+    pub tls_name: Option<String>,
+    /// PEM file of our certificate, for a GoBGP that asks for one.
+    #[serde(default)]
+    pub tls_cert_file: Option<PathBuf>,
+    /// PEM file of its key.
+    #[serde(default)]
+    pub tls_key_file: Option<PathBuf>,
+    /// Next hop of IPv4 black holes.
+    #[serde(default)]
+    pub next_hop_v4: Option<Ipv4Addr>,
+    /// Next hop of IPv6 black holes.
+    #[serde(default)]
+    pub next_hop_v6: Option<Ipv6Addr>,
+    /// Communities of black holes.
+    #[serde(default = "default_rtbh")]
+    pub rtbh_communities: Vec<Community>,
+    /// Communities of Flowspec rules.
+    #[serde(default = "default_flowspec")]
+    pub flowspec_communities: Vec<Community>,
+    /// Large communities of every route, besides the mark.
+    #[serde(default)]
+    pub large_communities: Vec<LargeCommunity>,
+}
+
+const fn default_check_s() -> u32 {
+    5
+}
+
+impl GobgpConfig {
+    /// Families that it is given: black holes only where a next hop is known.
+    pub fn families(&self) -> Vec<Family> {
+        families(&self.roles, self.next_hop_v4, self.next_hop_v6)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let bad = |key: &str, reason: &str| {
+            Err(ConfigError::Value { place: format!("gobgp.{key}"), reason: reason.to_owned() })
+        };
+        if !self.address.rsplit_once(':').is_some_and(|(h, p)| !h.is_empty() && p.parse::<u16>().is_ok_and(|p| p > 0)) {
+            return bad("address", "is not host:port");
+        }
+        if self.families().is_empty() {
+            return bad("roles", "name rtbh (with next-hop-v4 or next-hop-v6), flowspec or both");
+        }
+        if self.check_s == 0 {
+            return bad("check-s", "is 0");
+        }
+        if self.tls_cert_file.is_some() != self.tls_key_file.is_some() {
+            return bad("tls-cert-file", "certificate and key go together");
+        }
+        if self.tls_ca_file.is_none() && (self.tls_cert_file.is_some() || self.tls_name.is_some()) {
+            return bad("tls-ca-file", "is needed for the other keys of TLS");
+        }
+        Ok(())
+    }
+}
+
+fn families(roles: &[Role], v4: Option<Ipv4Addr>, v6: Option<Ipv6Addr>) -> Vec<Family> {
+    let mut out = Vec::new();
+    if roles.contains(&Role::Rtbh) {
+        out.extend(v4.map(|_| Family::Ipv4));
+        out.extend(v6.map(|_| Family::Ipv6));
+    }
+    if roles.contains(&Role::Flowspec) {
+        out.extend([Family::Flow4, Family::Flow6]);
+    }
+    out
 }
 
 /// What a peer is for.
@@ -324,15 +435,7 @@ impl PeerConfig {
 
     /// Families to negotiate: black holes only where a next hop is known.
     pub fn families(&self) -> Vec<Family> {
-        let mut out = Vec::new();
-        if self.roles.contains(&Role::Rtbh) {
-            out.extend(self.next_hop_v4.map(|_| Family::Ipv4));
-            out.extend(self.next_hop_v6.map(|_| Family::Ipv6));
-        }
-        if self.roles.contains(&Role::Flowspec) {
-            out.extend([Family::Flow4, Family::Flow6]);
-        }
-        out
+        families(&self.roles, self.next_hop_v4, self.next_hop_v6)
     }
 
     fn check(&self) -> Result<(), ConfigError> {
@@ -389,8 +492,17 @@ impl BgpConfig {
         if self.router_id.is_unspecified() {
             return bad("router-id", "is 0.0.0.0");
         }
-        if self.peers.is_empty() || self.peers.len() > MAX_PEERS {
-            return bad("peer", "name at least one peer and at most 64");
+        match (self.driver, &self.gobgp) {
+            (Driver::Own, None) if self.peers.is_empty() || self.peers.len() > MAX_PEERS => {
+                return bad("peer", "name at least one peer and at most 64");
+            }
+            (Driver::Own, Some(_)) => return bad("gobgp", "is only for driver = \"gobgp\""),
+            (Driver::Gobgp, None) => return bad("gobgp", "is missing"),
+            (Driver::Gobgp, Some(_)) if !self.peers.is_empty() => {
+                return bad("peer", "with driver = \"gobgp\" the sessions are GoBGP's; configure its neighbours there");
+            }
+            (Driver::Gobgp, Some(gobgp)) => gobgp.check()?,
+            (Driver::Own, None) => {}
         }
         let mut names: Vec<&str> = self.peers.iter().map(|p| p.name.as_str()).collect();
         names.sort_unstable();

@@ -1,8 +1,10 @@
 //! The hand that the spine calls.
 
 use crate::announcer::{Announcer, Standing};
-use crate::config::{BgpConfig, ConfigError};
+use crate::config::{BgpConfig, ConfigError, Driver};
 use crate::convert::{self, Means};
+use crate::gobgp::Gobgp;
+use crate::gobgp::api::Tls;
 use crate::guard::cone::Cone;
 use crate::guard::{Ask, Guard, PeerCap, Report};
 use crate::route::{FlowAction, Route, Scope};
@@ -25,9 +27,18 @@ pub enum StartError {
     Io(#[from] io::Error),
 }
 
+/// What the files named in the configuration hold; the daemon reads them.
+#[derive(Debug, Default)]
+pub struct Files {
+    /// `[bgp.guard]`: other ASes.
+    pub cone: Cone,
+    /// `[bgp.gobgp]`: certificates; `None` speaks without encryption.
+    pub tls: Option<Tls>,
+}
+
 /// The BGP hand.
 ///
-/// What it announces lives as long as this value: dropping it closes the sessions. After a restart the engine applies
+/// With the driver `own`, what it announces lives as long as this value: dropping it closes the sessions. After a restart the engine applies
 /// again what is still in force.
 pub struct BgpHand {
     announcer: Arc<dyn Announcer>,
@@ -46,18 +57,37 @@ impl BgpHand {
     /// # Errors
     /// When the configuration cannot be used or the system gives no thread.
     pub fn start(config: &BgpConfig, cone: Cone, clock: Arc<dyn Clock>) -> Result<BgpHand, StartError> {
+        Self::start_with(config, Files { cone, ..Files::default() }, clock)
+    }
+
+    /// As [`BgpHand::start`], with everything that files hold.
+    ///
+    /// # Errors
+    /// As [`BgpHand::start`].
+    pub fn start_with(config: &BgpConfig, files: Files, clock: Arc<dyn Clock>) -> Result<BgpHand, StartError> {
         config.check()?;
-        let speaker = Speaker::start(config)?;
-        Ok(Self::with(Arc::new(speaker), config, cone, clock))
+        let announcer: Arc<dyn Announcer> = match (config.driver, &config.gobgp) {
+            (Driver::Gobgp, Some(gobgp)) => Arc::new(Gobgp::start(config, gobgp, files.tls.as_ref())?),
+            _ => Arc::new(Speaker::start(config)?),
+        };
+        Ok(Self::with(announcer, config, files.cone, clock))
     }
 
     /// A hand with another announcer.
     pub fn with(announcer: Arc<dyn Announcer>, config: &BgpConfig, cone: Cone, clock: Arc<dyn Clock>) -> BgpHand {
-        let peers = config
-            .peers
-            .iter()
-            .map(|p| PeerCap { name: p.name.clone(), max_routes: p.max_routes, edge: p.edge, families: p.families() })
-            .collect();
+        let own = config.peers.iter().map(|p| PeerCap {
+            name: p.name.clone(),
+            max_routes: p.max_routes,
+            edge: p.edge,
+            families: p.families(),
+        });
+        let gobgp = config.gobgp.iter().map(|g| PeerCap {
+            name: "gobgp".to_owned(),
+            max_routes: g.max_routes,
+            edge: g.edge,
+            families: g.families(),
+        });
+        let peers = own.chain(gobgp).collect();
         let guard = Guard::new(&config.guard, Asn(config.local_as), cone, peers);
         let wait = Duration::from_millis(config.wait_ms);
         let start_wait = Duration::from_millis(config.start_wait_ms).max(wait);
@@ -179,6 +209,9 @@ impl Hand for BgpHand {
         if !in_time && !late.is_empty() {
             return Err(HandError(format!("withdrawn, but not yet sent to {}", late.join(", "))));
         }
+        if let Some(why) = self.announcer.unsure(id) {
+            return Err(HandError(why));
+        }
         let had: Vec<String> = before.iter().filter(|s| s.has > 0).map(|s| format!("{} {}", s.peer, s.has)).collect();
         let receipt = if had.is_empty() {
             "nothing was announced".to_owned()
@@ -186,6 +219,10 @@ impl Hand for BgpHand {
             format!("withdrawn from {}", had.join("; "))
         };
         Ok(HandReport::Done { place: before.iter().map(|s| s.peer.as_str()).collect::<Vec<_>>().join(", "), receipt })
+    }
+
+    fn apply_again(&self) -> bool {
+        self.announcer.outlives_us()
     }
 
     fn in_force(&self) -> Result<Option<Vec<MeasureId>>, HandError> {

@@ -136,6 +136,11 @@ pub trait Hand: Send + Sync {
     /// # Errors
     /// When it may still be in force.
     fn release(&self, id: MeasureId) -> Result<HandReport, HandError>;
+    /// Whether measures that it holds at the start are applied anew all the same: what it acts through outlives this
+    /// process, and it no longer knows what it was told.
+    fn apply_again(&self) -> bool {
+        false
+    }
     /// Which measures the network holds now; `None` where this hand cannot look.
     ///
     /// # Errors

@@ -83,7 +83,9 @@ impl Engine {
             Some(Verdict::Allowed(decision)) => {
                 let decision = Arc::new(decision);
                 self.decisions.insert(m.id, decision.clone());
+                let again = self.hands.get(&m.draft.hand).is_some_and(|h| h.apply_again());
                 match (m.status, held) {
+                    (Status::Applying | Status::Applied, _) if again => self.start_apply(m.id, decision),
                     (Status::Applying, Some(true)) => {
                         let (place, receipt) = ("as before the restart".to_owned(), "found in force".to_owned());
                         self.commit(&actor, vec![Event::MeasureApplied { id: m.id, place, receipt }]).await?;

@@ -54,7 +54,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>, more_hands: Vec<Arc<dy
     let mut hands: Vec<Arc<dyn Hand>> = vec![Arc::new(ManualHand)];
     hands.extend(more_hands);
     if let Some(bgp) = config.bgp {
-        let hand = BgpHand::start(&bgp.config, bgp.cone, clock.clone()).context("the BGP hand")?;
+        let hand = BgpHand::start_with(&bgp.config, bgp.files, clock.clone()).context("the BGP hand")?;
         hands.push(Arc::new(hand));
     }
     let hand_names: Vec<String> = hands.iter().map(|h| h.name().to_owned()).collect();

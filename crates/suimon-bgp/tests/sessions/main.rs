@@ -6,6 +6,7 @@ mod apply;
 mod arrive;
 mod bytes;
 mod daemons;
+mod gobgp;
 mod hand;
 mod raw;
 mod setup;

@@ -4,7 +4,9 @@ use crate::exit::bad_input;
 use std::path::{Path, PathBuf};
 use suimon_base::Asn;
 use suimon_bgp::config::{BgpConfig, CustomerConfig};
+use suimon_bgp::gobgp::api::Tls;
 use suimon_bgp::guard::cone::Cone;
+use suimon_bgp::hand::Files;
 use suimon_spine::Register;
 
 /// What the BGP hand is started with.
@@ -12,8 +14,8 @@ use suimon_spine::Register;
 pub struct Bgp {
     /// The section.
     pub config: BgpConfig,
-    /// What the files of `[bgp.guard]` say of other ASes.
-    pub cone: Cone,
+    /// What the files that it names hold.
+    pub files: Files,
 }
 
 /// Checks the section. The networks and customers of the register are registered space as well.
@@ -49,7 +51,23 @@ pub fn read(mut config: BgpConfig, register: &Register, folder: &Path) -> anyhow
         let direct: Vec<Asn> = guard.direct_customers.iter().copied().map(Asn).collect();
         cone.add_rib(&open(path)?, Asn(config.local_as), &direct).map_err(|e| wrong(path, e.to_string()))?;
     }
-    Ok(Bgp { config, cone })
+    let tls = tls(&config, folder)?;
+    Ok(Bgp { config, files: Files { cone, tls } })
+}
+
+/// The certificates of `[bgp.gobgp]`.
+fn tls(config: &BgpConfig, folder: &Path) -> anyhow::Result<Option<Tls>> {
+    let Some(gobgp) = &config.gobgp else { return Ok(None) };
+    let open = |path: &PathBuf| {
+        let path = folder.join(path);
+        std::fs::read(&path).map_err(|e| bad_input(format!("bgp.gobgp: cannot read {}: {e}", path.display())))
+    };
+    let Some(ca) = &gobgp.tls_ca_file else { return Ok(None) };
+    let identity = match (&gobgp.tls_cert_file, &gobgp.tls_key_file) {
+        (Some(certificate), Some(key)) => Some((open(certificate)?, open(key)?)),
+        _ => None,
+    };
+    Ok(Some(Tls { ca: open(ca)?, identity }))
 }
 
 #[cfg(test)]
@@ -80,7 +98,7 @@ roles = ["flowspec"]
         let config = Config::parse(&format!("{BASE}as-relationships = \"rel\"\n"), folder.path()).unwrap();
         let bgp = config.bgp.unwrap();
         assert_eq!(bgp.config.guard.own.len(), 1, "the networks of the file are registered space");
-        assert!(!bgp.cone.is_empty());
+        assert!(!bgp.files.cone.is_empty());
         for (line, word) in [
             ("as-relationships = \"nothing\"", "cannot read"),
             ("own = [\"0.0.0.0/0\"]", "nobody"),
@@ -92,6 +110,15 @@ roles = ["flowspec"]
         std::fs::write(folder.path().join("rel"), "64500|64501\n").unwrap();
         let error = Config::parse(&format!("{BASE}as-relationships = \"rel\"\n"), folder.path()).unwrap_err();
         assert!(format!("{error:#}").contains("rel: line 1"), "{error:#}");
+        let peer = BASE.split_once("[[bgp.peer]]").unwrap().0;
+        let gobgp =
+            "driver = \"gobgp\"\n[bgp.gobgp]\naddress = \"127.0.0.1:50051\"\nmark = 7\nroles = [\"flowspec\"]\n";
+        assert!(Config::parse(&format!("{peer}{gobgp}"), folder.path()).unwrap().bgp.unwrap().files.tls.is_none());
+        let error = Config::parse(&format!("{peer}{gobgp}tls-ca-file = \"none\"\n"), folder.path()).unwrap_err();
+        assert!(format!("{error:#}").contains("bgp.gobgp: cannot read"), "{error:#}");
+        let error =
+            Config::parse(&format!("{BASE}{gobgp}").replace("driver = \"gobgp\"\n", ""), folder.path()).unwrap_err();
+        assert!(format!("{error:#}").contains("driver"), "{error:#}");
         let md5 = BASE.replace("roles", "md5-password-file = \"x\"\nroles");
         assert!(format!("{:#}", Config::parse(&md5, folder.path()).unwrap_err()).contains("TCP-MD5"));
     }
