@@ -15,8 +15,8 @@ pub enum Profile {
     /// Contiguous wildcards, one port a line, no permit before the last line.
     #[default]
     Basic,
-    /// Lists and ranges of ports, sets of addresses or non-contiguous wildcards, and permits before wider denies, each where
-    /// the dialect has it.
+    /// Lists and ranges of ports, groups of addresses or non-contiguous wildcards, and permits before wider denies, each where
+    /// the dialect has it; black holes have nothing of it.
     Compact,
 }
 

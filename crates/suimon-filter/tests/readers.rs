@@ -288,3 +288,64 @@ fn what_a_stranger_can_make_grow_is_bounded() {
     let wild = "ip access-list extended A\n permit ip 192.0.2.0 85.85.85.85 any\n";
     assert!(parse(wild, CiscoIos).unwrap_err().to_string().contains("4096 prefixes"));
 }
+
+/// Groups as people write them: numbered members, names of ports, nested groups, other operators.
+#[test]
+fn groups_of_people() {
+    let nxos = "object-group ip address CUSTOMER\n  10 host 192.0.2.1\n  20 192.0.2.16/28\n  30 192.0.2.64 0.0.0.3\n\
+                object-group ip port GAMES\n  10 eq 53\n  20 range 27015 27030\n  30 gt 65533\n\
+                ip access-list A\n  10 deny udp any portgroup GAMES addrgroup CUSTOMER\n  20 permit ip any any\n";
+    let plain = "ip access-list A\n  10 deny udp any eq 53 192.0.2.1/32\n";
+    let read = parse(nxos, Dialect::CiscoNxos).unwrap();
+    let first = &read.rules.rules[0].matches;
+    assert_eq!((first.dst.len(), first.src_ports.len(), read.lines[0]), (3, 3, 10));
+    assert!(parse(plain, Dialect::CiscoNxos).is_ok());
+    let xr = "object-group network ipv4 INNER\n range 192.0.2.1 192.0.2.6\n!\nobject-group network ipv4 OUTER\n \
+              description both\n object-group INNER\n 198.51.100.0/24\n!\nobject-group port DNS\n eq domain\n!\n\
+              ipv4 access-list A\n 10 permit udp net-group OUTER port-group DNS any\n!\n";
+    let read = parse(xr, Dialect::CiscoXr).unwrap();
+    assert_eq!(read.rules.rules[0].matches.src.len(), 5);
+    assert_eq!(read.rules.rules[0].matches.src_ports[0].lo, 53);
+    for (text, dialect, place) in [
+        ("ip access-list A\n 10 deny udp any addrgroup NONE\n", Dialect::CiscoNxos, "line 2"),
+        ("object-group ip address A\nip access-list A\n 10 deny ip any any\n", Dialect::CiscoNxos, "line 1"),
+        (
+            "object-group network A\n host 192.0.2.1\nobject-group network A\n host 192.0.2.2\n",
+            Dialect::CiscoIos,
+            "line 3",
+        ),
+        ("object-group service A\n tcp eq 80\n", Dialect::CiscoIos, "line 1"),
+        ("object-group network ipv4 A\n 2001:db8::/32\n", Dialect::CiscoXr, "line 2"),
+    ] {
+        let e = parse(text, dialect).unwrap_err();
+        assert!(e.to_string().starts_with(place), "{e}");
+    }
+}
+
+#[test]
+fn exceptions_of_junos_and_lists_of_sr_os() {
+    let junos = "policy-options { prefix-list CUSTOMER { 192.0.2.0/24; } prefix-list OURS { 192.0.2.128/25; } }\n\
+                 firewall { family inet { filter A { term 1 { from {\n\
+                 source-prefix-list { CUSTOMER; OURS except; }\n\
+                 destination-address { 0.0.0.0/0; 198.51.100.0/24 except; 198.51.100.7/32; }\n\
+                 protocol [ tcp udp ]; } then discard; } term 2 { then accept; } } } }\n";
+    let read = parse(junos, Dialect::Junos).unwrap();
+    let m = &read.rules.rules[0].matches;
+    assert_eq!(m.src, vec!["192.0.2.0/25".parse::<ipnet::IpNet>().unwrap()]);
+    let of = |a: &str| m.dst.iter().any(|n| n.contains(&a.parse::<std::net::IpAddr>().unwrap()));
+    assert!(of("198.51.100.7") && !of("198.51.100.8") && of("203.0.113.1"));
+    let only = "firewall { family inet { filter A { term 1 { from { source-address { 192.0.2.0/24 except; } } then discard; } } } }";
+    assert!(parse(only, Dialect::Junos).unwrap_err().to_string().contains("only exceptions"));
+    let nokia = "/configure filter match-list ip-prefix-list \"N\" prefix 192.0.2.0/24\n\
+                 /configure filter match-list ip-prefix-list \"N\" prefix-exclude 192.0.2.0/25\n\
+                 /configure filter match-list protocol-list \"T\" protocol gre\n\
+                 /configure filter match-list protocol-list \"T\" protocol 50\n\
+                 /configure filter ip-filter \"A\" default-action accept\n\
+                 /configure filter ip-filter \"A\" entry 10 match dst-ip ip-prefix-list \"N\"\n\
+                 /configure filter ip-filter \"A\" entry 10 match protocol-list \"T\"\n\
+                 /configure filter ip-filter \"A\" entry 10 action drop\n";
+    let read = parse(nokia, Dialect::NokiaSros).unwrap();
+    let protos: Vec<Option<u8>> = read.rules.rules.iter().map(|r| r.matches.proto).collect();
+    assert_eq!(protos, [Some(47), Some(50)]);
+    assert_eq!(read.rules.rules[0].matches.dst, vec!["192.0.2.128/25".parse::<ipnet::IpNet>().unwrap()]);
+}

@@ -215,7 +215,8 @@ pub struct CompileArgs {
     /// Print the undo instead of the text
     #[arg(long)]
     pub undo: bool,
-    /// How lines may look: one port and one prefix a line, or lists, sets and permits where the dialect has them
+    /// How lines may look: basic is one port and one prefix a line; compact takes lists, ranges, groups and permits before
+    /// denies where the dialect has them (rtbh has nothing to join)
     #[arg(long, value_name = "P", default_value = "basic", value_parser = ["basic", "compact"])]
     pub profile: String,
 }

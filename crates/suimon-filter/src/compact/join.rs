@@ -3,7 +3,7 @@
 use super::{Caps, CompactLine};
 use crate::boxes::{DPORT, DST, FLAGS, FRAG, HeaderBox, LEN, PROTO, SPORT, SRC, all, flag_test};
 use crate::range::{Family, RangeSet};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The lines, joined field by field in several orders.
 pub fn orders(family: Family, start: &[CompactLine], caps: &Caps) -> Vec<Vec<CompactLine>> {
@@ -63,7 +63,8 @@ fn pieces(family: Family, field: usize, set: &RangeSet, caps: &Caps) -> Option<V
             let singles = set.count() <= 64;
             singles.then(|| set.ranges().iter().flat_map(|r| r.0..=r.1).map(|p| RangeSet::one(p, p)).collect())
         }
-        SPORT | DPORT if caps.port_sets => one(),
+        SPORT | DPORT if caps.port_sets && weight(set) <= caps.port_items => one(),
+        SPORT | DPORT if caps.port_sets => Some(chunks(set, caps.port_items)),
         SPORT | DPORT => {
             let mut out = Vec::new();
             let mut singles: Vec<(u128, u128)> = Vec::new();
@@ -85,11 +86,86 @@ fn pieces(family: Family, field: usize, set: &RangeSet, caps: &Caps) -> Option<V
         LEN if caps.length_sets => one(),
         LEN => caps.lengths.then(|| set.ranges().iter().map(|r| RangeSet::one(r.0, r.1)).collect()),
         SRC | DST if caps.address_sets => one(),
+        SRC | DST if caps.wildcards && family == Family::V4 && set.prefix_count() <= MAX_JOINED => Some(wildcards(set)),
         SRC | DST => {
             Some(set.prefixes(family).iter().map(crate::range::bounds).map(|(lo, hi)| RangeSet::one(lo, hi)).collect())
         }
         _ => None,
     }
+}
+
+/// Most prefixes of which wildcards are made.
+const MAX_JOINED: usize = 65_536;
+/// Most bits of a wildcard above its lowest ones: readers write it out as so many prefixes' exponent.
+const MAX_FREE: u32 = 12;
+
+/// Prefixes that differ in one bit become one wildcard, as long as there are such.
+fn wildcards(set: &RangeSet) -> Vec<RangeSet> {
+    // (bits that may differ, the others), both of 32 bits.
+    let mut list: BTreeSet<(u32, u32)> = set
+        .prefixes(Family::V4)
+        .iter()
+        .map(crate::range::bounds)
+        .map(|(lo, hi)| ((lo ^ hi) as u32, lo as u32))
+        .collect();
+    loop {
+        let before = list.len();
+        for bit in (0..32).map(|b| 1u32 << b) {
+            let pairs: Vec<(u32, u32)> = list
+                .iter()
+                .copied()
+                .filter(|&(free, value)| {
+                    let more = free | bit;
+                    let high = more.count_ones() - more.trailing_ones();
+                    (free | value) & bit == 0 && high <= MAX_FREE && list.contains(&(free, value | bit))
+                })
+                .collect();
+            for (free, value) in pairs {
+                list.remove(&(free, value));
+                list.remove(&(free, value | bit));
+                list.insert((free | bit, value));
+            }
+        }
+        if list.len() == before {
+            break;
+        }
+    }
+    let of = |&(free, value): &(u32, u32)| {
+        let low = free.trailing_ones();
+        let tail = if low == 32 { u32::MAX } else { (1 << low) - 1 };
+        let high = free & !tail;
+        let mut ranges = Vec::new();
+        let mut sub = 0u32;
+        loop {
+            ranges.push((u128::from(value | sub), u128::from(value | sub | tail)));
+            sub = sub.wrapping_sub(high) & high;
+            if sub == 0 {
+                break;
+            }
+        }
+        RangeSet::new(ranges)
+    };
+    list.iter().map(of).collect()
+}
+
+/// Items of a set of ports, where a range counts as two.
+pub fn weight(set: &RangeSet) -> usize {
+    set.ranges().iter().map(|r| if r.0 == r.1 { 1 } else { 2 }).sum()
+}
+
+/// The set in pieces of at most so many items.
+fn chunks(set: &RangeSet, most: usize) -> Vec<RangeSet> {
+    let mut out: Vec<RangeSet> = Vec::new();
+    let mut piece: Vec<(u128, u128)> = Vec::new();
+    for &r in set.ranges() {
+        let next = RangeSet::new(piece.iter().copied().chain([r]));
+        if weight(&next) > most && !piece.is_empty() {
+            out.push(RangeSet::new(std::mem::take(&mut piece)));
+        }
+        piece.push(r);
+    }
+    out.push(RangeSet::new(piece));
+    out
 }
 
 /// Whether one line of the dialect takes exactly the box.
@@ -105,5 +181,6 @@ pub fn expressible(family: Family, b: &HeaderBox, caps: &Caps) -> bool {
     fragments
         && (!ports || carried())
         && (!flags || (b[PROTO].is(6, 6) && flag_test(&b[FLAGS]).is_some_and(|(mask, _)| mask & !caps.flag_bits == 0)))
+        && caps.sayable(b, family)
         && [SRC, DST, PROTO, LEN, SPORT, DPORT].into_iter().all(single)
 }

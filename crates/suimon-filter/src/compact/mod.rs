@@ -14,6 +14,8 @@ mod universe;
 use crate::boxes::{self, DPORT, DST, FLAGS, FRAG, HeaderBox, LEN, PROTO, SPORT, SRC, all};
 use crate::cover::{self, CoverError, Line, Shape};
 use crate::range::{Family, RangeSet, bounds};
+use search::{Budget, MAX_WORK};
+use universe::Universe;
 
 /// What a line of a dialect can say in profile `compact`.
 #[derive(Clone, Copy, Debug)]
@@ -24,10 +26,16 @@ pub struct Caps {
     pub port_list: usize,
     /// Any set of ports, ranges included.
     pub port_sets: bool,
+    /// Most items of a set of ports, where a range counts as two (RouterOS); `usize::MAX` where nothing is counted.
+    pub port_items: usize,
     /// A set of protocols.
     pub proto_sets: bool,
+    /// Whether a set of protocols with ports must be TCP and UDP (SR OS: `tcp-udp`).
+    pub pairs_ports: bool,
     /// TCP flag bits that can be tested; 0 is none.
     pub flag_bits: u8,
+    /// Whether a test names one flag that is set and nothing else (NX-OS, EOS).
+    pub one_flag: bool,
     /// A range of packet lengths.
     pub lengths: bool,
     /// Any set of packet lengths.
@@ -38,6 +46,11 @@ pub struct Caps {
     pub permits: bool,
     /// Whether a permit with ports or flags takes non-first fragments of its addresses and protocol too (IOS).
     pub permit_takes_fragments: bool,
+    /// A test for non-first fragments.
+    pub later: bool,
+    /// Whether the ports and flags of non-first fragments are compared as zero (SR OS), so that a line which a zero fulfils
+    /// cannot be written.
+    pub zero_takes_later: bool,
     /// IPv4 wildcards whose bits are not contiguous.
     pub wildcards: bool,
     /// Sets of addresses: object groups, nftables sets.
@@ -45,6 +58,42 @@ pub struct Caps {
 }
 
 impl Caps {
+    /// Nothing but prefixes, single ports and denies.
+    pub const LEAST: Caps = Caps {
+        port_ranges: false,
+        port_list: 1,
+        port_sets: false,
+        port_items: usize::MAX,
+        proto_sets: false,
+        pairs_ports: false,
+        flag_bits: 0,
+        one_flag: false,
+        lengths: false,
+        length_sets: false,
+        port_protos: &[6, 17],
+        permits: false,
+        permit_takes_fragments: false,
+        later: true,
+        zero_takes_later: false,
+        wildcards: false,
+        address_sets: false,
+    };
+
+    /// Whether a line can have these conditions beside each other; what one field can say alone is asked elsewhere.
+    fn sayable(&self, b: &HeaderBox, family: Family) -> bool {
+        let whole = all(family);
+        let ports = b[SPORT] != whole[SPORT] || b[DPORT] != whole[DPORT];
+        let flags = b[FLAGS] != whole[FLAGS];
+        let test = || boxes::flag_test(&b[FLAGS]).is_some_and(|(mask, value)| mask == value && mask.is_power_of_two());
+        let zero = (ports || flags) && [SPORT, DPORT, FLAGS].iter().all(|&f| b[f].contains(0));
+        let tcp_udp = || b[PROTO] == RangeSet::new([(6, 6), (17, 17)]);
+        let refused = (self.one_flag && flags && !test())
+            || (!self.later && b[FRAG].is(1, 1))
+            || (self.zero_takes_later && zero)
+            || (self.pairs_ports && ports && b[PROTO].count() > 1 && !tcp_udp());
+        !refused
+    }
+
     fn shape(&self) -> Shape {
         Shape {
             port_ranges: self.port_ranges || self.port_sets,
@@ -86,9 +135,10 @@ pub fn lines(family: Family, boxes: &[(usize, HeaderBox)], caps: &Caps) -> Resul
     let mut best = constructed(family, boxes, caps)?;
     best = holes::punch(family, best, boxes, caps);
     let mut at_least = 1;
+    let mut budget = Budget::new(MAX_WORK);
     match universe::build(family, boxes, caps) {
         Some(u) => {
-            let result = search::fewest(&u, best.len());
+            let result = search::fewest(&u, best.len(), &mut budget);
             at_least = result.at_least;
             if let Some(found) = result.lines
                 && found.len() < best.len()
@@ -96,16 +146,27 @@ pub fn lines(family: Family, boxes: &[(usize, HeaderBox)], caps: &Caps) -> Resul
                 best = found;
             }
         }
-        None => {
-            for part in parts(family, boxes) {
-                if let Some(u) = universe::build(family, &part, caps) {
-                    at_least = at_least.max(search::fewest(&u, best.len()).at_least);
-                }
-            }
-        }
+        None => at_least = at_least.max(bound(family, boxes, caps, best.len(), &mut budget)),
     }
     best.sort();
     Ok(Found { at_least: at_least.min(best.len()), lines: best })
+}
+
+/// Lines that any list has at least, from parts of the request and from lines that can say more than the dialect's.
+fn bound(family: Family, boxes: &[(usize, HeaderBox)], caps: &Caps, known: usize, budget: &mut Budget) -> usize {
+    let wider = Caps { port_sets: true, port_items: usize::MAX, ..*caps };
+    let mut tries: Vec<Universe> = universe::build(family, boxes, &wider).into_iter().collect();
+    if tries.is_empty() {
+        let one = |part: &Vec<_>| universe::build(family, part, caps).or_else(|| universe::build(family, part, &wider));
+        tries = parts(family, boxes).iter().filter_map(one).collect();
+    }
+    let mut at_least = 1;
+    for (i, u) in tries.iter().enumerate() {
+        let mut share = budget.part(budget.left() / (tries.len() - i) as u64);
+        at_least = at_least.max(search::fewest(u, known, &mut share).at_least);
+        budget.put_back(share);
+    }
+    at_least
 }
 
 /// The lines of profile `basic` (with ranges where the dialect has them), joined into lists and sets in several orders.
@@ -128,8 +189,13 @@ fn constructed(family: Family, boxes: &[(usize, HeaderBox)], caps: &Caps) -> Res
     if own.iter().all(|l| join::expressible(family, &l.fields, caps)) {
         candidates.extend(join::orders(family, &own, caps));
     }
+    let found = !candidates.is_empty();
+    candidates.retain(|list| list.iter().all(|l| caps.sayable(&l.fields, family)));
     let best = candidates.into_iter().min_by_key(Vec::len);
-    best.ok_or_else(|| failure.unwrap_or(CoverError::TooManyLines))
+    best.ok_or_else(|| match failure {
+        Some(e) if !found => e,
+        _ => CoverError::Inexpressible("the flags, fragments or port 0 that several rules leave together".into()),
+    })
 }
 
 fn of_line(family: Family, l: &Line) -> CompactLine {

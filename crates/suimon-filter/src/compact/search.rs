@@ -4,8 +4,38 @@ use super::CompactLine;
 use super::universe::{Bits, Candidate, Universe};
 use std::collections::HashMap;
 
-/// Steps of one search before it stops with what it knows.
-pub const MAX_STEPS: u64 = 60_000;
+/// Work that searches may do before they stop with what they know, in words of 64 cells that are looked at: about a quarter
+/// of a second.
+pub const MAX_WORK: u64 = 60_000_000;
+
+/// What is left of the work.
+pub struct Budget(u64);
+
+impl Budget {
+    /// So much.
+    pub fn new(work: u64) -> Self {
+        Budget(work)
+    }
+    /// What is left.
+    pub fn left(&self) -> u64 {
+        self.0
+    }
+    /// Takes a part out for one search.
+    pub fn part(&mut self, work: u64) -> Budget {
+        let part = work.min(self.0);
+        self.0 -= part;
+        Budget(part)
+    }
+    /// Puts back what a search did not need.
+    pub fn put_back(&mut self, rest: Budget) {
+        self.0 += rest.0;
+    }
+    fn spend(&mut self, work: u64) -> Option<()> {
+        let left = self.0.checked_sub(work);
+        self.0 = left.unwrap_or(0);
+        left.map(|_| ())
+    }
+}
 
 /// What a search found.
 pub struct Outcome {
@@ -25,13 +55,13 @@ struct Search<'a> {
     /// For each cell the denies and the permits that take it.
     by_wanted: HashMap<usize, Vec<usize>>,
     by_bad: HashMap<usize, Vec<usize>>,
-    steps: u64,
+    budget: &'a mut Budget,
     chosen: Vec<(bool, usize)>,
 }
 
 /// Looks for a list with fewer than `known` lines.
-pub fn fewest(u: &Universe, known: usize) -> Outcome {
-    let Some(mut s) = Search::new(u, known) else { return Outcome { lines: None, at_least: 1 } };
+pub fn fewest(u: &Universe, known: usize, budget: &mut Budget) -> Outcome {
+    let mut s = Search::new(u, known, budget);
     let mut at_least = 1;
     for lines in 1..known {
         at_least = lines;
@@ -46,13 +76,14 @@ pub fn fewest(u: &Universe, known: usize) -> Outcome {
 }
 
 impl<'a> Search<'a> {
-    fn new(u: &'a Universe, known: usize) -> Option<Self> {
-        let permits = largest(u.permits.iter().collect());
+    fn new(u: &'a Universe, known: usize, budget: &'a mut Budget) -> Self {
+        // Half of the work may go into leaving lines out that another makes needless; the rest of them do no harm.
+        let mut sorting = budget.part(budget.left() / 2);
+        let permits = largest(u.permits.iter().collect(), &mut sorting);
         let mut by_bad: HashMap<usize, Vec<usize>> = HashMap::new();
         for (i, p) in permits.iter().enumerate() {
             p.cells.cells().for_each(|c| by_bad.entry(c).or_default().push(i));
         }
-        // Of lines that take the same of the request, the one that takes least beside it.
         let mut s = Search {
             denies: Vec::new(),
             good: Vec::new(),
@@ -61,9 +92,10 @@ impl<'a> Search<'a> {
             permits,
             by_wanted: HashMap::new(),
             by_bad,
-            steps: 0,
+            budget,
             chosen: Vec::new(),
         };
+        // Of lines that take the same of the request, the one that takes least beside it.
         let mut list: Vec<(Bits, Bits, &Candidate)> = u
             .denies
             .iter()
@@ -73,12 +105,13 @@ impl<'a> Search<'a> {
         list.sort_by_cached_key(|(good, bad, d)| (usize::MAX - good.count(), bad.count(), d.line.clone()));
         list.dedup_by(|b, a| a.0 == b.0 && a.1 == b.1);
         for (good, bad, d) in list {
-            let holes = s.independent(&bad);
-            if holes + 1 > known || s.steps > MAX_STEPS * 8 {
+            let holes = independent(&bad, &s.by_bad, &s.permits, &mut sorting).unwrap_or(usize::from(!bad.is_empty()));
+            if holes + 1 > known {
                 continue;
             }
-            let dominated = (0..s.denies.len()).any(|i| good.within(&s.good[i]) && s.bad[i].within(&bad));
-            s.steps += s.denies.len() as u64 / 8;
+            let pairs = 2 * s.denies.len() as u64 * good.words();
+            let dominated = sorting.spend(pairs).is_some()
+                && (0..s.denies.len()).any(|i| good.within(&s.good[i]) && s.bad[i].within(&bad));
             if !dominated {
                 s.denies.push(d);
                 s.good.push(good);
@@ -86,62 +119,42 @@ impl<'a> Search<'a> {
                 s.holes.push(holes);
             }
         }
-        if s.steps > MAX_STEPS * 8 {
-            return None;
-        }
-        s.steps = 0;
+        s.budget.put_back(sorting);
         for (i, good) in s.good.iter().enumerate() {
             good.cells().for_each(|c| s.by_wanted.entry(c).or_default().push(i));
         }
-        Some(s)
-    }
-
-    /// How many permits a set of cells needs at least: cells no two of which one permit takes.
-    fn independent(&self, cells: &Bits) -> usize {
-        let mut left = cells.clone();
-        let mut count = 0;
-        while let Some(cell) = left.first() {
-            count += 1;
-            for &p in self.by_bad.get(&cell).into_iter().flatten() {
-                left = left.without(&self.permits[p].cells);
-            }
-            // A cell that no permit takes still leaves the set.
-            left.clear(cell);
-        }
-        count
+        s
     }
 
     /// Denies that the wanted cells need at least, each with its own permits counted as far as they fit into `left`.
-    fn needed(&self, wanted: &Bits, left: usize) -> usize {
+    fn needed(&mut self, wanted: &Bits, left: usize) -> Option<usize> {
         let mut rest = wanted.clone();
         let mut count = 0;
         while let Some(cell) = rest.first() {
             count += 1;
             if count > left {
-                return count;
+                break;
             }
             rest.clear(cell);
             for &d in self.by_wanted.get(&cell).into_iter().flatten() {
                 if self.holes[d] < left {
-                    rest = rest.without(&self.good[d]);
+                    self.budget.spend(rest.words())?;
+                    rest.remove(&self.good[d]);
                 }
             }
         }
-        count
+        Some(count)
     }
 
     /// Whether `left` more lines suffice; `None` when the steps run out.
     fn run(&mut self, wanted: &Bits, bad: &Bits, permitted: &Bits, left: usize) -> Option<bool> {
-        self.steps += 1;
-        if self.steps > MAX_STEPS {
-            return None;
-        }
+        self.budget.spend(8 * wanted.words())?;
         if wanted.is_empty() && bad.is_empty() {
             return Some(true);
         }
-        let permits_needed = self.independent(bad);
+        let permits_needed = independent(bad, &self.by_bad, &self.permits, self.budget)?;
         // Once a deny needs permits, another may share them, so its own count only where none is needed yet.
-        let denies_needed = if bad.is_empty() { self.needed(wanted, left) } else { usize::from(!wanted.is_empty()) };
+        let denies_needed = if bad.is_empty() { self.needed(wanted, left)? } else { usize::from(!wanted.is_empty()) };
         if permits_needed + denies_needed > left {
             return Some(false);
         }
@@ -176,12 +189,34 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Those whose cells are not all in another's.
-fn largest(mut list: Vec<&Candidate>) -> Vec<&Candidate> {
+/// How many permits a set of cells needs at least: cells no two of which one permit takes.
+fn independent(
+    cells: &Bits,
+    by_bad: &HashMap<usize, Vec<usize>>,
+    permits: &[&Candidate],
+    budget: &mut Budget,
+) -> Option<usize> {
+    let mut left = cells.clone();
+    let mut count = 0;
+    while let Some(cell) = left.first() {
+        count += 1;
+        for &p in by_bad.get(&cell).into_iter().flatten() {
+            budget.spend(left.words())?;
+            left.remove(&permits[p].cells);
+        }
+        // A cell that no permit takes still leaves the set.
+        left.clear(cell);
+    }
+    Some(count)
+}
+
+/// Those whose cells are not all in another's, as far as the work suffices.
+fn largest<'a>(mut list: Vec<&'a Candidate>, budget: &mut Budget) -> Vec<&'a Candidate> {
     list.sort_by_cached_key(|c| (usize::MAX - c.cells.count(), c.line.clone()));
     let mut out: Vec<&Candidate> = Vec::new();
     for c in list {
-        if !out.iter().any(|o| c.cells.within(&o.cells)) {
+        let looked = budget.spend(out.len() as u64 * c.cells.words()).is_some();
+        if !looked || !out.iter().any(|o| c.cells.within(&o.cells)) {
             out.push(c);
         }
     }

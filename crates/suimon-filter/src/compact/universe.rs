@@ -48,9 +48,13 @@ impl Bits {
         let at = self.0.iter().position(|&w| w != 0)?;
         Some(at * 64 + self.0[at].trailing_zeros() as usize)
     }
-    /// Whether the cell is in it.
-    pub fn has(&self, cell: usize) -> bool {
-        self.0.get(cell / 64).is_some_and(|w| w >> (cell % 64) & 1 == 1)
+    /// Takes the cells of another out.
+    pub fn remove(&mut self, other: &Bits) {
+        self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a &= !b);
+    }
+    /// Words that it takes, the unit of a search's work.
+    pub fn words(&self) -> u64 {
+        self.0.len() as u64
     }
     fn zip(&self, other: &Bits, f: impl Fn(u64, u64) -> u64) -> Bits {
         Bits(self.0.iter().zip(&other.0).map(|(&a, &b)| f(a, b)).collect())
@@ -85,7 +89,11 @@ impl Bits {
     }
     /// The cells.
     pub fn cells(&self) -> impl Iterator<Item = usize> + '_ {
-        self.0.iter().enumerate().flat_map(|(i, &w)| (0..64).filter(move |b| w >> b & 1 == 1).map(move |b| i * 64 + b))
+        self.0.iter().enumerate().flat_map(|(i, &word)| {
+            let rest = move |w: &u64| Some(w & (w - 1)).filter(|&w| w != 0);
+            std::iter::successors(Some(word).filter(|&w| w != 0), rest)
+                .map(move |w| i * 64 + w.trailing_zeros() as usize)
+        })
     }
 }
 
@@ -173,27 +181,33 @@ pub fn build(family: Family, boxes: &[(usize, HeaderBox)], caps: &Caps) -> Optio
         return None;
     }
     let order = boxes.iter().map(|b| b.0).min().unwrap_or(0);
-    // Every combination of classes, by its first header.
-    let mut cells: Vec<[u128; FIELDS]> = vec![[0; FIELDS]];
+    // Every combination of classes; a class is known by its first header.
+    let mut cells: Vec<[u8; FIELDS]> = vec![[0; FIELDS]];
     for (field, axis) in axes.iter().enumerate() {
-        cells = cells
-            .iter()
-            .flat_map(|c| {
-                axis.atoms.iter().filter_map(move |a| {
-                    let mut next = *c;
-                    next[field] = a.ranges().first()?.0;
-                    Some(next)
-                })
-            })
-            .collect();
+        let with = |c: &[u8; FIELDS], a: usize| {
+            let mut next = *c;
+            next[field] = a as u8;
+            next
+        };
+        cells = cells.iter().flat_map(|c| (0..axis.atoms.len()).map(move |a| with(c, a))).collect();
     }
-    let holds = |b: &HeaderBox, c: &[u128; FIELDS]| b.iter().zip(c).all(|(set, &x)| set.contains(x));
-    let wanted: Vec<bool> = cells.iter().map(|c| boxes.iter().any(|b| holds(&b.1, c))).collect();
+    let firsts: [Vec<u128>; FIELDS] =
+        std::array::from_fn(|f| axes[f].atoms.iter().filter_map(|a| a.ranges().first()).map(|r| r.0).collect());
+    // The classes of each field that a box takes.
+    let masks = |b: &HeaderBox| -> [u64; FIELDS] {
+        std::array::from_fn(|f| {
+            firsts[f].iter().enumerate().filter(|x| b[f].contains(*x.1)).fold(0, |m, (i, _)| m | 1u64 << i)
+        })
+    };
+    let holds = |m: &[u64; FIELDS], c: &[u8; FIELDS]| m.iter().zip(c).all(|(m, &a)| m >> a & 1 == 1);
+    let requested: Vec<[u64; FIELDS]> = boxes.iter().map(|b| masks(&b.1)).collect();
+    let wanted: Vec<bool> = cells.iter().map(|c| requested.iter().any(|b| holds(b, c))).collect();
     // Combinations that no line tells apart are one cell: grouped by the lines that take them.
     let taken: Vec<[Bits; 2]> = lines
         .iter()
         .map(|fields| {
             let one = |list: &[HeaderBox]| {
+                let list: Vec<[u64; FIELDS]> = list.iter().map(masks).collect();
                 let mut bits = Bits::none(cells.len());
                 (0..cells.len()).filter(|&i| list.iter().any(|b| holds(b, &cells[i]))).for_each(|i| bits.set(i));
                 bits
@@ -201,16 +215,13 @@ pub fn build(family: Family, boxes: &[(usize, HeaderBox)], caps: &Caps) -> Optio
             [one(std::slice::from_ref(fields)), one(&permitted(fields, caps, family))]
         })
         .collect();
+    let mut keys = vec![vec![0u64; (taken.len() * 2).div_ceil(64)]; cells.len()];
+    for (n, bits) in taken.iter().flatten().enumerate() {
+        bits.cells().for_each(|c| keys[c][n / 64] |= 1 << (n % 64));
+    }
     let mut groups: BTreeMap<(bool, Vec<u64>), usize> = BTreeMap::new();
     let mut group_of = Vec::with_capacity(cells.len());
-    for (i, &is_wanted) in wanted.iter().enumerate() {
-        let mut key = vec![0u64; (taken.len() * 2).div_ceil(64)];
-        for (n, pair) in taken.iter().enumerate() {
-            for (k, bits) in pair.iter().enumerate() {
-                let at = n * 2 + k;
-                key[at / 64] |= u64::from(bits.has(i)) << (at % 64);
-            }
-        }
+    for (key, &is_wanted) in keys.into_iter().zip(&wanted) {
         let next = groups.len();
         group_of.push(*groups.entry((is_wanted, key)).or_insert(next));
     }
@@ -278,11 +289,12 @@ fn lines(family: Family, axes: &[Axis; FIELDS], caps: &Caps) -> Option<Vec<Heade
         for mut b in partial {
             if upper_fields.iter().any(|&f| b[f] != whole[f]) {
                 b[FRAG] = RangeSet::one(0, 0);
-                out.push(b);
+                out.extend(caps.sayable(&b, family).then_some(b));
             } else {
                 let mut later = b.clone();
                 later[FRAG] = RangeSet::one(1, 1);
-                out.extend([b, later]);
+                out.push(b);
+                out.extend(caps.later.then_some(later));
             }
         }
     }
@@ -318,13 +330,21 @@ fn numbers(family: Family, boxes: &[(usize, HeaderBox)], field: usize, caps: &Ca
         return sets.is_empty().then(|| Axis::whole(crate::boxes::field_max(field, family)));
     }
     let any_set = if field == LEN { caps.length_sets } else { caps.port_sets };
-    let atoms = if any_set { alike(65_535, &sets)? } else { intervals(&sets, 65_535)? };
+    // Where a zero is special, no class may hide it.
+    let zero = RangeSet::one(0, 0);
+    let mut cut = sets.clone();
+    if caps.zero_takes_later && field != LEN {
+        cut.insert(&zero);
+    }
+    let atoms = if any_set { alike(65_535, &cut)? } else { intervals(&cut, 65_535)? };
     let mut axis = Axis { atoms, choices: Vec::new() };
     axis.any();
     let every: Vec<usize> = (0..axis.atoms.len()).collect();
     if any_set {
         axis.subsets(&every, usize::MAX)?;
-        return Some(axis);
+        // Where a line cannot hold every set of classes, cutting one might help: no claim is made then.
+        let held = |c: &(Option<RangeSet>, u64)| c.0.as_ref().is_none_or(|s| super::join::weight(s) <= caps.port_items);
+        return (field == LEN || axis.choices.iter().all(held)).then_some(axis);
     }
     if field == LEN || caps.port_ranges {
         axis.runs();
@@ -388,8 +408,8 @@ fn flags(boxes: &[(usize, HeaderBox)], caps: &Caps) -> Option<Axis> {
     let list: Vec<u8> = values.into_iter().collect();
     let mut axis = Axis { atoms: list.iter().map(|&v| class(v)).collect(), choices: Vec::new() };
     axis.any();
-    for test in (1..=255u8).filter(|t| t & !mask == 0) {
-        for value in list.iter().filter(|v| **v & !test == 0) {
+    for test in (1..=255u8).filter(|t| t & !mask == 0 && (!caps.one_flag || t.is_power_of_two())) {
+        for value in list.iter().filter(|v| **v & !test == 0 && (!caps.one_flag || **v == test)) {
             axis.choose((0..list.len()).filter(|&i| list[i] & test == *value).fold(0, |m, i| m | 1 << i));
         }
     }

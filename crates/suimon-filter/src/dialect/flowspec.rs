@@ -3,18 +3,20 @@
 //! `match destination 192.0.2.1/32 protocol =17 source-port =53 then discard`, with the components of RFC 8955 §4.2.2
 //! (RFC 8956 for IPv6) in the order of their types.
 
+use super::compact::{Drops, cannot};
 use super::names::FLAGS;
 use super::{Dialect, Written};
-use crate::boxes;
+use crate::boxes::{self, DPORT, DST, FLAGS as FLAG_FIELD, FRAG, LEN, PROTO, SPORT, SRC, all, flag_test};
+use crate::compact::CompactLine;
 use crate::compile::{CompileError, Options, least_lines, parts};
 use crate::cover::{self, Line, Shape};
-use crate::range::Family;
+use crate::range::{Family, RangeSet};
 use std::fmt::Write as _;
 use suimon_base::{Action, PortRange, RuleSet};
 
 const SHAPE: Shape = Shape { port_ranges: true, flag_bits: 0xff, lengths: true, port_protos: &[6, 17] };
 
-pub fn write(rules: &RuleSet, options: &Options) -> Result<Written, CompileError> {
+pub fn write(rules: &RuleSet, options: &Options, compact: Option<&Drops>) -> Result<Written, CompileError> {
     let refuse = |rule: usize, reason: &str| {
         Err(CompileError::Unsupported { dialect: Dialect::Flowspec, rule, reason: reason.into() })
     };
@@ -39,10 +41,17 @@ pub fn write(rules: &RuleSet, options: &Options) -> Result<Written, CompileError
     let mut warnings = Vec::new();
     for family in Family::BOTH {
         let p = parts(rules, family, Dialect::Flowspec)?;
-        let (lines, proven) = least_lines(rules, family, Dialect::Flowspec, SHAPE)?;
-        least &= proven;
-        for l in &lines {
-            row(&components(l, family), "discard");
+        match compact {
+            None => {
+                let (lines, proven) = least_lines(rules, family, Dialect::Flowspec, SHAPE)?;
+                least &= proven;
+                lines.iter().for_each(|l| row(&components(l, family), "discard"));
+            }
+            Some(drops) => {
+                for l in &drops.lines[family as usize] {
+                    row(&listed(l, family)?, "discard");
+                }
+            }
         }
         for (i, pieces) in &p.limits {
             let then = match rules.rules[*i].action {
@@ -113,17 +122,54 @@ fn components(l: &Line, family: Family) -> String {
     parts.extend(l.proto.map(|p| format!("protocol ={p}")));
     parts.extend(l.dport.map(|p| format!("destination-port {}", numeric(p))));
     parts.extend(l.sport.map(|p| format!("source-port {}", numeric(p))));
-    if let Some((mask, value)) = l.flags {
-        let names = |bits: u8| FLAGS.iter().filter(|f| bits & f.1 != 0).map(|f| f.0).collect::<Vec<_>>().join("+");
-        let set = (value != 0).then(|| format!("={}", names(value)));
-        let unset = (mask & !value != 0).then(|| format!("!{}", names(mask & !value)));
-        parts.push(format!("tcp-flags {}", set.into_iter().chain(unset).collect::<Vec<_>>().join("&")));
-    }
+    parts.extend(l.flags.map(flag_words));
     parts.extend(l.length.map(|p| format!("packet-length {}", numeric(p))));
     if l.later {
         parts.push("fragment is-fragment".into());
     }
     parts.join(" ")
+}
+
+/// The components of a line with lists of numbers.
+fn listed(l: &CompactLine, family: Family) -> Result<String, CompileError> {
+    let (b, whole) = (&l.fields, all(family));
+    let mut parts: Vec<String> = Vec::new();
+    for (field, word) in [(DST, "destination"), (SRC, "source")] {
+        let nets = b[field].prefixes(family);
+        let [net] = nets[..] else { return Err(cannot(Dialect::Flowspec, l, "several prefixes")) };
+        // A rule without any prefix would not say its family.
+        if net.prefix_len() > 0 || (field == DST && b[SRC] == whole[SRC]) {
+            parts.push(format!("{word} {net}"));
+        }
+    }
+    for (field, word) in [(PROTO, "protocol"), (DPORT, "destination-port"), (SPORT, "source-port")] {
+        if b[field] != whole[field] {
+            parts.push(format!("{word} {}", numbers(&b[field])));
+        }
+    }
+    if b[FLAG_FIELD] != whole[FLAG_FIELD] {
+        let test = flag_test(&b[FLAG_FIELD]).ok_or_else(|| cannot(Dialect::Flowspec, l, "several tests of flags"))?;
+        parts.push(flag_words(test));
+    }
+    if b[LEN] != whole[LEN] {
+        parts.push(format!("packet-length {}", numbers(&b[LEN])));
+    }
+    if b[FRAG].is(1, 1) {
+        parts.push("fragment is-fragment".into());
+    }
+    Ok(parts.join(" "))
+}
+
+fn numbers(set: &RangeSet) -> String {
+    let one = |r: &(u128, u128)| numeric(PortRange { lo: r.0 as u16, hi: r.1 as u16 });
+    set.ranges().iter().map(one).collect::<Vec<_>>().join("|")
+}
+
+fn flag_words((mask, value): (u8, u8)) -> String {
+    let names = |bits: u8| FLAGS.iter().filter(|f| bits & f.1 != 0).map(|f| f.0).collect::<Vec<_>>().join("+");
+    let set = (value != 0).then(|| format!("={}", names(value)));
+    let unset = (mask & !value != 0).then(|| format!("!{}", names(mask & !value)));
+    format!("tcp-flags {}", set.into_iter().chain(unset).collect::<Vec<_>>().join("&"))
 }
 
 fn numeric(p: PortRange) -> String {

@@ -1,13 +1,14 @@
 //! Writing Junos firewall filters in braces, for `load merge terminal`: comments survive there as annotations, which
 //! lines of `set` lose.
 
+use super::compact::Drops;
+use super::except::with_exceptions;
 use super::names::{FLAGS, junos_proto};
 use super::terms::{Entry, entries, list_name, nothing, refuse, remark};
 use super::{Dialect, Written};
 use crate::compile::{CompileError, Options};
 use crate::cover::Shape;
-use crate::range::Family;
-use ipnet::IpNet;
+use crate::range::{Family, RangeSet, bounds};
 use std::fmt::Write as _;
 use suimon_base::{Action, PortRange, RuleSet};
 
@@ -23,8 +24,8 @@ const BURST_BYTES: (u64, u64) = (15_000, 100_000_000_000);
 /// Least and most `packet-burst`, in packets.
 const BURST_PACKETS: (u64, u64) = (10, 24_414_062);
 
-pub fn write(rules: &RuleSet, options: &Options) -> Result<Written, CompileError> {
-    let lists = entries(rules, Dialect::Junos, SHAPE)?;
+pub fn write(rules: &RuleSet, options: &Options, compact: Option<&Drops>) -> Result<Written, CompileError> {
+    let lists = entries(rules, Dialect::Junos, SHAPE, compact)?;
     let mut out = nothing(&lists)?;
     let mut policers = String::new();
     let mut families = String::new();
@@ -56,7 +57,8 @@ pub fn write(rules: &RuleSet, options: &Options) -> Result<Written, CompileError
                     Some(policer)
                 }
             };
-            term(&mut families, &format!("T{}", (i + 1) * STEP), e, family, policer.as_deref());
+            let name = format!("T{}", (i + 1) * STEP);
+            term(&mut families, &name, (e, family, compact.is_some()), policer.as_deref());
         }
         families.push_str("            term REST {\n                then accept;\n            }\n        }\n    }\n");
         out.lines += list.len() + 1;
@@ -116,14 +118,20 @@ fn policer_text(name: &str, limit: Action, rule: usize, warnings: &mut Vec<Strin
     ))
 }
 
-fn term(out: &mut String, name: &str, e: &Entry, family: Family, policer: Option<&str>) {
+fn term(out: &mut String, name: &str, (e, family, except): (&Entry, Family, bool), policer: Option<&str>) {
     let _ = writeln!(out, "            term {name} {{\n                from {{");
     let m = &e.matches;
     for (word, list) in [("source-address", &m.src), ("destination-address", &m.dst)] {
         if !list.is_empty() {
             let _ = writeln!(out, "                    {word} {{");
-            for n in list {
-                let _ = writeln!(out, "                        {};", prefix(n));
+            let set = RangeSet::new(list.iter().map(bounds));
+            match except.then(|| with_exceptions(family, &set)).filter(|l| l.len() < list.len()) {
+                Some(shorter) => shorter.iter().for_each(|(n, inside)| {
+                    let _ = writeln!(out, "                        {n}{};", if *inside { "" } else { " except" });
+                }),
+                None => list.iter().for_each(|n| {
+                    let _ = writeln!(out, "                        {n};");
+                }),
             }
             let _ = writeln!(out, "                    }}");
         }
@@ -131,10 +139,11 @@ fn term(out: &mut String, name: &str, e: &Entry, family: Family, policer: Option
     let mut row = |text: String| {
         let _ = writeln!(out, "                    {text};");
     };
-    if let Some(p) = m.proto {
+    let protos: Vec<String> = e.all_protos().into_iter().map(junos_proto).collect();
+    if !protos.is_empty() {
         // next-header would look at the first header only, which may be an extension.
         let word = if family == Family::V4 { "protocol" } else { "payload-protocol" };
-        row(format!("{word} {}", junos_proto(p)));
+        row(format!("{word} {}", bracketed(&protos)));
     }
     for (word, list) in
         [("source-port", &m.src_ports), ("destination-port", &m.dst_ports), ("packet-length", &m.lengths)]
@@ -155,6 +164,7 @@ fn term(out: &mut String, name: &str, e: &Entry, family: Family, policer: Option
         row("is-fragment".into());
     }
     let then = match policer {
+        None if e.action == Action::Permit => format!("count {name};\n                    accept;"),
         None => format!("count {name};\n                    discard;"),
         Some(p) => format!("policer {p};\n                    count {name};\n                    accept;"),
     };
@@ -172,11 +182,10 @@ fn junos_flag(name: &str) -> &str {
     }
 }
 
-fn prefix(n: &IpNet) -> String {
-    n.to_string()
+fn numbers(list: &[PortRange]) -> String {
+    bracketed(&list.iter().map(ToString::to_string).collect::<Vec<_>>())
 }
 
-fn numbers(list: &[PortRange]) -> String {
-    let all: Vec<String> = list.iter().map(ToString::to_string).collect();
-    if let [one] = &all[..] { one.clone() } else { format!("[ {} ]", all.join(" ")) }
+fn bracketed(list: &[String]) -> String {
+    if let [one] = list { one.clone() } else { format!("[ {} ]", list.join(" ")) }
 }

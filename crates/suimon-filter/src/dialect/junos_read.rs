@@ -3,6 +3,7 @@
 //! A filter ends with an implicit discard. A term without a terminating action accepts. A policer discards what exceeds
 //! it and the rest of its packets is accepted by the term. `count`, `log` and their kind change nothing.
 
+use super::except::longest;
 use super::names::{decimal, flag_of, ios_port_of, junos_proto_of};
 use super::scan::error;
 use super::terms::{Draft, implicit_deny, scaled};
@@ -30,7 +31,10 @@ struct Policer<'a> {
 #[derive(Default)]
 struct Term<'a> {
     draft: Draft,
-    lists: Vec<(bool, Token<'a>)>,
+    /// Prefix lists: whether of the source, the name, whether taken out.
+    lists: Vec<(bool, Token<'a>, bool)>,
+    /// Prefixes that are taken out: whether of the source.
+    except: Vec<(bool, IpNet)>,
     action: Option<Action>,
     policer: Option<Token<'a>>,
     at: Option<Token<'a>>,
@@ -185,14 +189,30 @@ impl<'a> Reader<'a> {
 
     fn term(&mut self, mut term: Term<'a>, family: Family, out: &mut Listing) -> Result<(), ParseError> {
         let Some(at) = term.at else { return Ok(()) };
-        for (source, name) in std::mem::take(&mut term.lists) {
+        for (source, name, out) in std::mem::take(&mut term.lists) {
             let Some(list) = self.prefixes.get(name.text) else {
                 return name.unknown("a prefix list of this text (policy-options prefix-list NAME)");
             };
+            let own = list.iter().filter(|n| Family::of_net(n) == family);
+            if out {
+                term.except.extend(own.map(|n| (source, *n)));
+                continue;
+            }
             let side = if source { &mut term.draft.m.src } else { &mut term.draft.m.dst };
-            side.extend(list.iter().filter(|n| Family::of_net(n) == family));
+            side.extend(own);
             if side.is_empty() {
                 return name.fail("this list has no prefix of the family", "a list with prefixes of the family");
+            }
+        }
+        for source in [true, false] {
+            let except: Vec<IpNet> = term.except.iter().filter(|e| e.0 == source).map(|e| e.1).collect();
+            if except.is_empty() {
+                continue;
+            }
+            let side = if source { &mut term.draft.m.src } else { &mut term.draft.m.dst };
+            match longest(family, side, &except) {
+                Ok(nets) => *side = nets,
+                Err(reason) => return at.fail(reason, "prefixes with exceptions inside them"),
             }
         }
         let matches = term.draft.matches(family);
@@ -285,11 +305,16 @@ fn condition<'a>(p: &mut Path<'_, 'a>, term: &mut Term<'a>, family: Family) -> R
             if Family::of_net(&net) != family {
                 return at.fail("a prefix of the other family", "a prefix of this filter's family");
             }
-            if word.text == "source-address" { &mut d.m.src } else { &mut d.m.dst }.push(net);
+            let source = word.text == "source-address";
+            match excepted(p)? {
+                true => term.except.push((source, net)),
+                false => if source { &mut d.m.src } else { &mut d.m.dst }.push(net),
+            }
         }
         "source-prefix-list" | "destination-prefix-list" => {
             let name = p.need("the name of a prefix list")?;
-            term.lists.push((word.text == "source-prefix-list", name));
+            let out = excepted(p)?;
+            term.lists.push((word.text == "source-prefix-list", name, out));
         }
         "protocol" | "payload-protocol" | "next-header" if (word.text == "protocol") == (family == Family::V4) => {
             let at = p.need("a protocol")?;
@@ -313,6 +338,15 @@ fn condition<'a>(p: &mut Path<'_, 'a>, term: &mut Term<'a>, family: Family) -> R
         }
     }
     p.done()
+}
+
+/// Whether `except` follows.
+fn excepted(p: &mut Path<'_, '_>) -> Result<bool, ParseError> {
+    match p.peek() {
+        Some(word) if word.text == "except" => p.need("except").map(|_| true),
+        Some(word) => word.unknown("except, or the end of the statement"),
+        None => Ok(false),
+    }
 }
 
 fn range(at: Token<'_>, port: bool) -> Result<PortRange, ParseError> {

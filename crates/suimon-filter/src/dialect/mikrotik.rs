@@ -1,6 +1,7 @@
 //! Writing MikroTik RouterOS 7 rules: a chain of its own in the raw table, before connection tracking, so that dropped
 //! packets cost no entry there. What no rule takes returns to where the chain was jumped from.
 
+use super::compact::Drops;
 use super::names::{FLAGS, routeros_proto};
 use super::terms::{Entry, entries, list_name, nothing, refuse, remark};
 use super::{Dialect, Written};
@@ -14,12 +15,12 @@ use suimon_base::{Action, PortRange, RuleSet};
 
 const SHAPE: Shape = Shape { port_ranges: true, flag_bits: 0xff, lengths: true, port_protos: &[6, 17] };
 /// Most ports in one condition; a range counts as two.
-const MAX_PORTS: usize = 15;
+pub const MAX_PORTS: usize = 15;
 /// Least burst of a limit: packets, and bits (ten full packets).
 const BURST: (u64, u64) = (5, 120_000);
 
-pub fn write(rules: &RuleSet, options: &Options) -> Result<Written, CompileError> {
-    let lists = entries(rules, Dialect::Mikrotik, SHAPE)?;
+pub fn write(rules: &RuleSet, options: &Options, compact: Option<&Drops>) -> Result<Written, CompileError> {
+    let lists = entries(rules, Dialect::Mikrotik, SHAPE, compact)?;
     let mut out = nothing(&lists)?;
     for r in options.remarks() {
         let _ = writeln!(out.text, "# {r}");
@@ -48,7 +49,7 @@ pub fn write(rules: &RuleSet, options: &Options) -> Result<Written, CompileError
             if let Some(limit) = limit {
                 row("return", &limit);
             }
-            row("drop", "");
+            row(if e.action == Action::Permit { "return" } else { "drop" }, "");
         }
         if !addresses.text.is_empty() {
             let _ = write!(out.text, "/{menu} firewall address-list\n{}", addresses.text);
@@ -65,7 +66,7 @@ pub fn write(rules: &RuleSet, options: &Options) -> Result<Written, CompileError
                     .into(),
             );
         }
-        if list.iter().any(|e| e.action != Action::Discard) {
+        if list.iter().any(|e| !matches!(e.action, Action::Discard | Action::Permit)) {
             out.warnings.push("read the limit back with `print detail`: the router may round the rate".into());
         }
         let only = options.interface.as_ref().map_or_else(String::new, |i| format!(" in-interface=\"{i}\""));
@@ -123,6 +124,9 @@ fn conditions(e: &Entry, family: Family, lists: &mut AddressLists<'_>) -> Result
     let m = &e.matches;
     let no = |reason: &str| refuse(Dialect::Mikrotik, e.rule, reason);
     let mut out = String::new();
+    if !e.protos.is_empty() {
+        return no("a rule names one protocol");
+    }
     match m.proto {
         Some(0) => return no("protocol=0 means every protocol, not protocol number 0"),
         Some(p) => {

@@ -2,9 +2,9 @@
 
 mod acl;
 mod compact;
+mod except;
 mod flowspec;
 mod flowspec_read;
-mod ios_groups;
 mod junos;
 mod junos_read;
 mod mikrotik;
@@ -136,10 +136,7 @@ pub struct Listing {
 /// At the first thing the dialect does not have, with its place.
 pub fn parse(text: &str, dialect: Dialect) -> Result<Listing, ParseError> {
     match dialect {
-        Dialect::CiscoIos => {
-            let (text, from) = ios_groups::written_out(text)?;
-            ios_groups::renumber(acl::parse(&acl::facts::IOS, &text), &from)
-        }
+        Dialect::CiscoIos => acl::parse(&acl::facts::IOS, text),
         Dialect::CiscoXr => acl::parse(&acl::facts::XR, text),
         Dialect::CiscoNxos => acl::parse(&acl::facts::NXOS, text),
         Dialect::AristaEos => acl::parse(&acl::facts::EOS, text),
@@ -165,16 +162,16 @@ pub(crate) struct Written {
 /// Writes rules that were checked.
 pub(crate) fn write(rules: &RuleSet, dialect: Dialect, options: &Options) -> Result<Written, CompileError> {
     match dialect {
-        Dialect::CiscoIos => acl::write(&acl::facts::IOS, rules, options),
-        Dialect::CiscoXr => acl::write(&acl::facts::XR, rules, options),
-        Dialect::CiscoNxos => acl::write(&acl::facts::NXOS, rules, options),
-        Dialect::AristaEos => acl::write(&acl::facts::EOS, rules, options),
-        Dialect::HuaweiVrp => vrp::write(rules, options),
-        Dialect::Junos => junos::write(rules, options),
-        Dialect::NokiaSros => nokia::write(rules, options),
-        Dialect::Mikrotik => mikrotik::write(rules, options),
-        Dialect::Nftables => nft::write(rules, options),
-        Dialect::Flowspec => flowspec::write(rules, options),
+        Dialect::CiscoIos => acl::write(&acl::facts::IOS, rules, options, None),
+        Dialect::CiscoXr => acl::write(&acl::facts::XR, rules, options, None),
+        Dialect::CiscoNxos => acl::write(&acl::facts::NXOS, rules, options, None),
+        Dialect::AristaEos => acl::write(&acl::facts::EOS, rules, options, None),
+        Dialect::HuaweiVrp => vrp::write(rules, options, None),
+        Dialect::Junos => junos::write(rules, options, None),
+        Dialect::NokiaSros => nokia::write(rules, options, None),
+        Dialect::Mikrotik => mikrotik::write(rules, options, None),
+        Dialect::Nftables => nft::write(rules, options, None),
+        Dialect::Flowspec => flowspec::write(rules, options, None),
         Dialect::Rtbh => rtbh::write(rules, options),
     }
 }

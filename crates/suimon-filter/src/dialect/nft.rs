@@ -8,6 +8,7 @@
 //! rules say so themselves; for IPv6, where no single rule can (a packet without fragment header has no offset), a line
 //! lets those fragments go before the first such rule.
 
+use super::compact::Drops;
 use super::names::{FLAGS, nft_proto};
 use super::{Dialect, Written};
 use crate::boxes::{DPORT, DST, FLAGS as FLAG_FIELD, FRAG, HeaderBox, LEN, PROTO, SPORT, SRC, all, flag_test, overlap};
@@ -22,7 +23,7 @@ const PRIORITY: i32 = -450;
 /// Lets non-first fragments of IPv6 go.
 const GUARD: &str = "frag frag-off != 0 accept";
 
-pub fn write(rules: &RuleSet, options: &Options) -> Result<Written, CompileError> {
+pub fn write(rules: &RuleSet, options: &Options, compact: Option<&Drops>) -> Result<Written, CompileError> {
     let name = options.full_name().to_ascii_lowercase().replace('-', "_");
     let mut sets = Sets::default();
     let mut body: Vec<String> = Vec::new();
@@ -32,8 +33,13 @@ pub fn write(rules: &RuleSet, options: &Options) -> Result<Written, CompileError
     let mut guarded = false;
     for family in Family::BOTH {
         let p = parts(rules, family, Dialect::Nftables)?;
-        let mut discards = p.discards;
-        join(&mut discards);
+        let mut discards = match compact {
+            None => p.discards,
+            Some(c) => c.lines[family as usize].iter().map(|l| (l.order, l.fields.clone())).collect(),
+        };
+        if compact.is_none() {
+            join(&mut discards);
+        }
         let ports = |b: &HeaderBox| family == Family::V6 && has_upper(b, family);
         guarded |= discards.iter().any(|d| ports(&d.1)) || p.limits.iter().any(|l| l.1.iter().any(ports));
         for (i, b) in &discards {
@@ -79,27 +85,6 @@ pub fn write(rules: &RuleSet, options: &Options) -> Result<Written, CompileError
     body.extend(limits.into_values().flatten().filter(|l| !early.contains(l)));
     if body.is_empty() {
         return Err(CompileError::Nothing);
-    }
-    Ok(table(&name, &sets, &body, options))
-}
-
-/// Lines of profile `compact` that drop, each with its family and the index of its rule.
-pub fn compact<'a>(
-    lines: impl Iterator<Item = (Family, usize, &'a HeaderBox)>,
-    options: &Options,
-) -> Result<Written, CompileError> {
-    let name = options.full_name().to_ascii_lowercase().replace('-', "_");
-    let mut sets = Sets::default();
-    let mut body: Vec<String> = Vec::new();
-    let mut upper: Vec<String> = Vec::new();
-    for (family, rule, fields) in lines {
-        let guarded = family == Family::V6 && has_upper(fields, family);
-        let list = if guarded { &mut upper } else { &mut body };
-        list.push(format!("{} drop", statement(fields, family, rule, &mut sets)?));
-    }
-    if !upper.is_empty() {
-        body.push(GUARD.into());
-        body.extend(upper);
     }
     Ok(table(&name, &sets, &body, options))
 }

@@ -1,5 +1,6 @@
 //! Writing Nokia SR OS filters for the MD-CLI, in its flat form: every line is a whole command.
 
+use super::compact::Drops;
 use super::names::{FLAGS, sros_proto};
 use super::terms::{Entry, entries, list_name, nothing, refuse, remark};
 use super::{Dialect, Written};
@@ -23,8 +24,8 @@ const MAX_DESCRIPTION: usize = 80;
 /// Highest `rate-limit pir`, in kilobits a second.
 const MAX_KBPS: u64 = 2_000_000_000;
 
-pub fn write(rules: &RuleSet, options: &Options) -> Result<Written, CompileError> {
-    let lists = entries(rules, Dialect::NokiaSros, SHAPE)?;
+pub fn write(rules: &RuleSet, options: &Options, compact: Option<&Drops>) -> Result<Written, CompileError> {
+    let lists = entries(rules, Dialect::NokiaSros, SHAPE, compact)?;
     let mut out = nothing(&lists)?;
     let mut match_lists = MatchLists { base: options.full_name(), ..MatchLists::default() };
     let mut body = String::new();
@@ -61,7 +62,7 @@ pub fn write(rules: &RuleSet, options: &Options) -> Result<Written, CompileError
         if list.iter().any(|e| e.matches.fragment.is_some()) {
             out.warnings.push(format!("{name}: fragment non-first-only is evaluated on ingress only"));
         }
-        if list.iter().any(|e| e.action != Action::Discard) {
+        if list.iter().any(|e| !matches!(e.action, Action::Discard | Action::Permit)) {
             out.warnings.push(format!(
                 "{name}: a rate limit counts once for each forwarding path; interfaces on different ones have a rate each"
             ));
@@ -100,6 +101,7 @@ struct MatchLists {
     base: String,
     nets: BTreeMap<(Family, Vec<IpNet>), String>,
     ports: BTreeMap<Vec<(u16, u16)>, String>,
+    protos: BTreeMap<Vec<u8>, String>,
     text: String,
     undo: Vec<String>,
 }
@@ -147,6 +149,27 @@ impl MatchLists {
     }
 }
 
+impl MatchLists {
+    fn protos(&mut self, list: &[u8], rule: usize) -> Result<String, CompileError> {
+        if let Some(name) = self.protos.get(list) {
+            return Ok(name.clone());
+        }
+        let name = self.name('t', self.protos.len() + 1, rule)?;
+        for &p in list {
+            let _ =
+                writeln!(self.text, "/configure filter match-list protocol-list \"{name}\" protocol {}", sros_proto(p));
+        }
+        self.undo.push(format!("delete match-list protocol-list \"{name}\""));
+        self.protos.insert(list.to_vec(), name.clone());
+        Ok(name)
+    }
+}
+
+/// The word for the protocol of a family.
+pub fn proto_word(family: Family) -> &'static str {
+    if family == Family::V4 { "protocol" } else { "next-header" }
+}
+
 /// The word for a list of prefixes of a family.
 pub fn prefix_list(family: Family) -> &'static str {
     if family == Family::V4 { "ip-prefix-list" } else { "ipv6-prefix-list" }
@@ -168,8 +191,12 @@ fn entry(e: &Entry, family: Family, lists: &mut MatchLists, row: &mut dyn FnMut(
     if family == Family::V6 && !m.lengths.is_empty() {
         return no("an IPv6 filter compares the payload length, not the length of the packet");
     }
-    if let Some(p) = m.proto {
-        row(&format!("match {} {}", if family == Family::V4 { "protocol" } else { "next-header" }, sros_proto(p)));
+    let word = proto_word(family);
+    match &e.all_protos()[..] {
+        [] => {}
+        [p] => row(&format!("match {word} {}", sros_proto(*p))),
+        [6, 17] => row(&format!("match {word} tcp-udp")),
+        list => row(&format!("match {word}-list \"{}\"", lists.protos(list, e.rule)?)),
     }
     for (word, list) in [("src-ip", &m.src), ("dst-ip", &m.dst)] {
         match &list[..] {
@@ -207,7 +234,8 @@ fn entry(e: &Entry, family: Family, lists: &mut MatchLists, row: &mut dyn FnMut(
             row(&format!("action rate-limit pir {}", bits / 1000));
         }
         Action::LimitPps(_) => return no("a filter entry limits bits a second, not packets"),
-        Action::Discard | Action::Permit => row("action drop"),
+        Action::Discard => row("action drop"),
+        Action::Permit => row("action accept"),
     }
     Ok(())
 }

@@ -4,13 +4,13 @@
 //! the ports and flags of non-first fragments as zero, so an entry that a zero fulfils takes them too.
 
 use super::names::{decimal, flag_of, sros_proto_of};
-use super::nokia::{prefix_list, takes_later};
+use super::nokia::{prefix_list, proto_word, takes_later};
 use super::scan::error;
 use super::terms::{Draft, implicit_deny};
 use super::tree::{Ends, Path, Token, walk};
 use super::{Listing, ParseError};
 use crate::boxes;
-use crate::range::Family;
+use crate::range::{Family, RangeSet, bounds};
 use ipnet::IpNet;
 use std::collections::{BTreeMap, HashMap};
 use suimon_base::rule::{FragmentMatch, TcpFlags};
@@ -32,6 +32,7 @@ struct Ranged<'a> {
 #[derive(Default)]
 struct Entry<'a> {
     draft: Draft,
+    proto_list: Option<Token<'a>>,
     src_list: Option<Token<'a>>,
     dst_list: Option<Token<'a>>,
     sport: Ranged<'a>,
@@ -54,6 +55,9 @@ struct Filter<'a> {
 #[derive(Default)]
 struct Reader<'a> {
     nets: HashMap<(Family, &'a str), Vec<IpNet>>,
+    /// What is taken out of a list of prefixes.
+    outside: HashMap<(Family, &'a str), Vec<IpNet>>,
+    protos: HashMap<&'a str, Vec<u8>>,
     ports: HashMap<&'a str, Vec<PortRange>>,
     filters: [Filter<'a>; 2],
 }
@@ -90,23 +94,49 @@ impl<'a> Reader<'a> {
     }
 
     fn match_list(&mut self, p: &mut Path<'_, 'a>) -> Result<(), ParseError> {
-        let kind = p.need("ip-prefix-list, ipv6-prefix-list or port-list")?;
+        let kinds = "ip-prefix-list, ipv6-prefix-list, port-list or protocol-list";
+        let kind = p.need(kinds)?;
         let name = p.need("the name of the list")?;
         let family = match kind.text {
             "ip-prefix-list" => Family::V4,
             "ipv6-prefix-list" => Family::V6,
             "port-list" => return self.port_list(p, name),
-            _ => return kind.unknown("ip-prefix-list, ipv6-prefix-list or port-list"),
+            "protocol-list" => return self.protocol_list(p, name),
+            _ => return kind.unknown(kinds),
         };
         let list = self.nets.entry((family, name.text)).or_default();
         let Some(word) = p.peek() else { return Ok(()) };
         p.need("prefix")?;
         match word.text {
             "prefix" => list.push(prefix(p.need("a prefix")?, family)?),
+            "prefix-exclude" => {
+                let net = prefix(p.need("a prefix")?, family)?;
+                self.outside.entry((family, name.text)).or_default().push(net);
+            }
             "description" => {
                 p.need("a text")?;
             }
-            _ => return word.unknown("prefix or description"),
+            _ => return word.unknown("prefix, prefix-exclude or description"),
+        }
+        p.done()
+    }
+
+    fn protocol_list(&mut self, p: &mut Path<'_, 'a>, name: Token<'a>) -> Result<(), ParseError> {
+        let list = self.protos.entry(name.text).or_default();
+        let Some(word) = p.peek() else { return Ok(()) };
+        p.need("protocol")?;
+        match word.text {
+            "protocol" => {
+                let at = p.need("a protocol")?;
+                let Some(proto) = sros_proto_of(at.text) else {
+                    return at.unknown("a protocol name or a number from 0 to 255");
+                };
+                list.push(proto);
+            }
+            "description" => {
+                p.need("a text")?;
+            }
+            _ => return word.unknown("protocol or description"),
         }
         p.done()
     }
@@ -193,6 +223,11 @@ impl<'a> Reader<'a> {
 
     fn finish(mut self) -> Result<Listing, ParseError> {
         let mut out = Listing::default();
+        for ((family, name), outside) in std::mem::take(&mut self.outside) {
+            let list = self.nets.entry((family, name)).or_default();
+            let of = |nets: &[IpNet]| RangeSet::new(nets.iter().map(bounds));
+            *list = of(list).subtract(&of(&outside)).prefixes(family);
+        }
         if let Some((name, _)) = self.ports.iter().find(|l| l.1.is_empty()) {
             return Err(error(1, 1, &format!("the port list {name:?} has no ports"), "port 53"));
         }
@@ -217,6 +252,12 @@ impl<'a> Reader<'a> {
                 return name.unknown(&format!("a match-list {} of this text with a prefix", prefix_list(family)));
             };
             side.extend(list);
+        }
+        if let Some(name) = e.proto_list {
+            let Some(list) = self.protos.get(name.text).filter(|l| !l.is_empty()) else {
+                return name.unknown("a match-list protocol-list of this text with a protocol");
+            };
+            e.draft.protos = Some(list.clone());
         }
         e.draft.m.src_ports = self.ranged(e.sport)?;
         e.draft.m.dst_ports = self.ranged(e.dport)?;
@@ -327,6 +368,9 @@ fn match_part<'a>(p: &mut Path<'_, 'a>, e: &mut Entry<'a>, family: Family) -> Re
             };
             e.draft.protos = Some(protos);
         }
+        "protocol-list" | "next-header-list" if word.text.strip_suffix("-list") == Some(proto_word(family)) => {
+            e.proto_list = Some(p.need("the name of a list")?);
+        }
         "src-ip" | "dst-ip" => {
             let source = word.text == "src-ip";
             let kind = p.need("address or a prefix list")?;
@@ -365,7 +409,7 @@ fn match_part<'a>(p: &mut Path<'_, 'a>, e: &mut Entry<'a>, family: Family) -> Re
         }
         _ => {
             return word.unknown(
-                "protocol (IPv6: next-header), src-ip, dst-ip, src-port, dst-port, packet-length (IPv4), tcp-flags or fragment",
+                "protocol or protocol-list (IPv6: next-header, next-header-list), src-ip, dst-ip, src-port, dst-port, packet-length (IPv4), tcp-flags or fragment",
             );
         }
     }

@@ -3,6 +3,7 @@
 //! What is discarded comes from the least cover; lines that differ only in one address are then written as one entry
 //! with a list. Their product is exactly the lines, so nothing is gained or lost.
 
+use super::compact::Drops;
 use super::nft::join;
 use super::{Dialect, Written};
 use crate::boxes::{DPORT, DST, FLAGS, FRAG, HeaderBox, LEN, PROTO, SPORT, SRC, all, flag_test};
@@ -20,12 +21,27 @@ pub struct Entry {
     pub rule: usize,
     /// An empty list is "any".
     pub matches: Match,
-    /// Discard or a limit.
+    /// Several protocols, where the match names none.
+    pub protos: Vec<u8>,
+    /// Discard or a limit; in profile `compact` also a permit before the discards.
     pub action: Action,
 }
 
-/// The entries of each family, discards before limits, or why there are none.
-pub fn entries(rules: &RuleSet, dialect: Dialect, shape: Shape) -> Result<[Vec<Entry>; 2], CompileError> {
+impl Entry {
+    /// The protocols; none is every one.
+    pub fn all_protos(&self) -> Vec<u8> {
+        if self.protos.is_empty() { self.matches.proto.into_iter().collect() } else { self.protos.clone() }
+    }
+}
+
+/// The entries of each family, discards before limits, or why there are none. What is discarded comes from `compact` where
+/// it is given, else from the least lines of profile `basic`.
+pub fn entries(
+    rules: &RuleSet,
+    dialect: Dialect,
+    shape: Shape,
+    compact: Option<&Drops>,
+) -> Result<[Vec<Entry>; 2], CompileError> {
     for (rule, r) in rules.rules.iter().enumerate() {
         let ports = !r.matches.src_ports.is_empty() || !r.matches.dst_ports.is_empty();
         if ports && !r.matches.proto.is_some_and(|p| shape.port_protos.contains(&p)) {
@@ -42,8 +58,17 @@ pub fn entries(rules: &RuleSet, dialect: Dialect, shape: Shape) -> Result<[Vec<E
     let mut limited = vec![0usize; rules.rules.len()];
     for family in Family::BOTH {
         let list = &mut out[family as usize];
-        let (lines, _) = least_lines(rules, family, dialect, shape)?;
-        list.extend(fold(lines));
+        match compact {
+            None => list.extend(fold(least_lines(rules, family, dialect, shape)?.0)),
+            Some(drops) => {
+                for l in &drops.lines[family as usize] {
+                    let action = if l.deny { Action::Discard } else { Action::Permit };
+                    list.push(
+                        of_box(&l.fields, family, shape, (l.order, action)).or_else(|r| refuse(dialect, l.order, r))?,
+                    );
+                }
+            }
+        }
         for (rule, pieces) in parts(rules, family, dialect)?.limits {
             let mut pieces: Vec<(usize, HeaderBox)> = pieces.into_iter().map(|b| (rule, b)).collect();
             join(&mut pieces);
@@ -54,8 +79,13 @@ pub fn entries(rules: &RuleSet, dialect: Dialect, shape: Shape) -> Result<[Vec<E
                 return refuse(dialect, rule, reason);
             }
             for (_, b) in &pieces {
-                let matches = of_box(b, family, shape).or_else(|reason| refuse(dialect, rule, reason))?;
-                list.push(Entry { rule, matches, action: rules.rules[rule].action });
+                let action = rules.rules[rule].action;
+                let entry = of_box(b, family, shape, (rule, action)).or_else(|reason| refuse(dialect, rule, reason))?;
+                if !entry.protos.is_empty() {
+                    let reason = "exceptions leave several protocols under one rate; name one protocol";
+                    return refuse(dialect, rule, reason);
+                }
+                list.push(entry);
             }
         }
     }
@@ -126,15 +156,15 @@ fn fold(lines: Vec<Line>) -> Vec<Entry> {
                 fragment: later.then_some(FragmentMatch::Later),
                 lengths: length.into_iter().collect(),
             };
-            Entry { rule, matches, action: Action::Discard }
+            Entry { rule, matches, protos: Vec::new(), action: Action::Discard }
         })
         .collect();
     out.sort_by_key(|e| e.rule);
     out
 }
 
-/// A box as one match, or why it is none.
-fn of_box(b: &HeaderBox, family: Family, shape: Shape) -> Result<Match, &'static str> {
+/// A box as one entry of a rule, or why it is none.
+fn of_box(b: &HeaderBox, family: Family, shape: Shape, (rule, action): (usize, Action)) -> Result<Entry, &'static str> {
     let whole = all(family);
     let ranges = |field: usize| -> Vec<PortRange> {
         let list = if b[field] == whole[field] { &[][..] } else { b[field].ranges() };
@@ -149,11 +179,13 @@ fn of_box(b: &HeaderBox, family: Family, shape: Shape) -> Result<Match, &'static
         lengths: ranges(LEN),
         ..Match::default()
     };
+    let mut protos = Vec::new();
     if b[PROTO] != whole[PROTO] {
-        if b[PROTO].count() != 1 {
-            return Err("exceptions leave several protocols under one rate; name one protocol");
+        protos.extend(b[PROTO].ranges().iter().flat_map(|r| r.0..=r.1).map(|p| p as u8));
+        if let [one] = protos[..] {
+            m.proto = Some(one);
+            protos.clear();
         }
-        m.proto = b[PROTO].ranges().first().map(|r| r.0 as u8);
     }
     if b[FLAGS] != whole[FLAGS] {
         let test = flag_test(&b[FLAGS]).filter(|t| t.0 & !shape.flag_bits == 0);
@@ -169,7 +201,7 @@ fn of_box(b: &HeaderBox, family: Family, shape: Shape) -> Result<Match, &'static
     } else if b[FRAG].is(0, 0) && !upper {
         return Err("only whole packets and first fragments, without a port or flag, cannot be said");
     }
-    Ok(m)
+    Ok(Entry { rule, matches: m, protos, action })
 }
 
 /// What readers keep of one entry before they know its protocols.

@@ -5,8 +5,10 @@
 
 use super::acl::names_of::{Names, names};
 use super::acl::plan::{Limit, plan, rate, refuse};
+use super::compact::{Drops, cannot, wildcard};
 use super::{Dialect, Written};
-use crate::boxes;
+use crate::boxes::{self, DPORT, DST, FRAG, PROTO, SPORT, SRC, all};
+use crate::compact::CompactLine;
 use crate::compile::{CompileError, Options};
 use crate::cover::{Line, Shape};
 use crate::range::Family;
@@ -41,25 +43,30 @@ fn head(family: Family) -> &'static str {
     if family == Family::V4 { "acl name" } else { "acl ipv6 name" }
 }
 
-/// ACLs for the families that the rules touch, and a traffic policy for their rates.
-pub fn write(rules: &RuleSet, options: &Options) -> Result<Written, CompileError> {
+/// ACLs for the families that the rules touch, and a traffic policy for their rates. The rules that drop are those of
+/// `compact` where they are given, else the least of profile `basic`.
+pub fn write(rules: &RuleSet, options: &Options, compact: Option<&Drops>) -> Result<Written, CompileError> {
     let dialect = Dialect::HuaweiVrp;
     for (rule, r) in rules.rules.iter().enumerate() {
         if let Some(reason) = refused(r) {
             return refuse(dialect, rule, reason);
         }
     }
-    let plan = plan(rules, dialect, SHAPE)?;
+    let plan = plan(rules, dialect, SHAPE, compact.is_none())?;
     for l in &plan.limits {
         rate(dialect, l, Some(BPS), Some(PPS), "")?;
     }
-    let names = names(&options.full_name(), [0, 1].map(|f| !plan.drops[f].is_empty()), &plan.limits);
+    let drops = [0, 1].map(|f| compact.map_or(plan.drops[f].is_empty(), |c| c.lines[f].is_empty())).map(|none| !none);
+    let names = names(&options.full_name(), drops, &plan.limits);
     names.check(dialect, ACL_NAME, CLASS_NAME)?;
     let mut out =
         Written { text: String::new(), undo: String::new(), lines: 0, least: plan.least, warnings: Vec::new() };
     for family in Family::BOTH {
         let Some(list) = &names.lists[family as usize] else { continue };
-        let mut rows: Vec<String> = plan.drops[family as usize].iter().map(|l| entry("deny", l, family)).collect();
+        let mut rows: Vec<String> = match compact {
+            None => plan.drops[family as usize].iter().map(|l| entry("deny", l, family)).collect(),
+            Some(c) => c.lines[family as usize].iter().map(|l| joined(l, family)).collect::<Result<_, _>>()?,
+        };
         rows.push(format!("permit {}", any(family)));
         out.lines += rows.len();
         acl(&mut out.text, family, list, &rows, options);
@@ -140,12 +147,47 @@ fn acl(out: &mut String, family: Family, name: &str, rows: &[String], options: &
     out.push_str("#\n");
 }
 
+fn proto(proto: Option<u8>, family: Family) -> String {
+    let word = |p: u8| PROTOS[family as usize].iter().find(|x| x.1 == p).map_or_else(|| p.to_string(), |x| x.0.into());
+    proto.map_or_else(|| any(family).to_owned(), word)
+}
+
+/// A rule of profile `compact`: ranges of ports, wildcards, permits.
+fn joined(l: &CompactLine, family: Family) -> Result<String, CompileError> {
+    let (b, whole) = (&l.fields, all(family));
+    let bad = |what: &str| cannot(Dialect::HuaweiVrp, l, what);
+    let number = match b[PROTO].ranges() {
+        _ if b[PROTO] == whole[PROTO] => None,
+        [(lo, hi)] if lo == hi => Some(*lo as u8),
+        _ => return Err(bad("several protocols")),
+    };
+    let mut s = format!("{} {}", if l.deny { "deny" } else { "permit" }, proto(number, family));
+    for (word, side, field) in [("source", SRC, SPORT), ("destination", DST, DPORT)] {
+        if b[side] != whole[side] {
+            let nets = b[side].prefixes(family);
+            let text = match (&nets[..], wildcard(&b[side]).filter(|_| family == Family::V4)) {
+                ([net], _) => address(net),
+                (_, Some((value, free))) => format!("{} {}", family.addr(value.into()), family.addr(free.into())),
+                _ => return Err(bad("several prefixes")),
+            };
+            let _ = write!(s, " {word} {text}");
+        }
+        if b[field] != whole[field] {
+            let _ = match b[field].ranges() {
+                [(lo, hi)] if lo == hi => write!(s, " {word}-port eq {lo}"),
+                [(lo, hi)] => write!(s, " {word}-port range {lo} {hi}"),
+                _ => return Err(bad("several ranges of ports")),
+            };
+        }
+    }
+    if b[FRAG].is(1, 1) {
+        s.push_str(" fragment-type fragment-subseq");
+    }
+    Ok(s)
+}
+
 fn entry(action: &str, l: &Line, family: Family) -> String {
-    let proto = l.proto.map_or_else(
-        || any(family).to_owned(),
-        |p| PROTOS[family as usize].iter().find(|x| x.1 == p).map_or_else(|| p.to_string(), |x| x.0.into()),
-    );
-    let mut s = format!("{action} {proto}");
+    let mut s = format!("{action} {}", proto(l.proto, family));
     for (word, net, port) in [("source", &l.src, l.sport), ("destination", &l.dst, l.dport)] {
         if net.prefix_len() > 0 {
             let _ = write!(s, " {word} {}", address(net));

@@ -98,7 +98,9 @@ fn order(s: &mut Subject<'_>) {
     let mut found = Vec::new();
     for (i, line) in s.lines.iter().enumerate() {
         let mut words = line.split_whitespace().peekable();
-        if words.peek().is_some_and(|w| matches!(*w, "ip" | "ipv4" | "ipv6" | "acl" | "access-list" | "interface")) {
+        if words.peek().is_some_and(|w| {
+            matches!(*w, "ip" | "ipv4" | "ipv6" | "acl" | "access-list" | "object-group" | "interface")
+        }) {
             last = None;
             continue;
         }

@@ -26,6 +26,21 @@ pub struct Binding {
     pub show: &'static [&'static str],
 }
 
+/// How the platform groups addresses and ports.
+#[derive(Clone, Copy, Debug)]
+pub struct ObjectGroups {
+    /// Head of a group of addresses, before its name, by family; empty where the family has none.
+    pub nets: [&'static str; 2],
+    /// Before the group's name in a line.
+    pub net_word: &'static str,
+    /// Head of a group of ports and the word before its name in a line, where there are such groups.
+    pub ports: Option<(&'static str, &'static str)>,
+    /// Members as `198.51.100.0/24`; else as address and subnet mask.
+    pub slash: bool,
+    /// Whether `range A B` is a member of a group of addresses.
+    pub ranges: bool,
+}
+
 /// How the platform limits a rate.
 #[derive(Clone, Copy, Debug)]
 pub struct Police {
@@ -80,8 +95,12 @@ pub struct Facts {
     pub slash: bool,
     /// Whether IPv4 addresses may also be read as prefixes.
     pub reads_slash: bool,
-    /// Whether `eq` takes several ports.
-    pub eq_list: bool,
+    /// Most ports after one `eq`.
+    pub eq_ports: usize,
+    /// Whether wildcards whose bits are not contiguous are written in profile `compact`.
+    pub wildcards: bool,
+    /// Groups of addresses and ports, where the platform has them.
+    pub groups: Option<ObjectGroups>,
     /// Whether numbered lists (`access-list 101 …`) exist.
     pub numbered: bool,
     /// A single address as `host 192.0.2.1`; else as a prefix of full length.
@@ -145,7 +164,15 @@ pub const IOS: Facts = Facts {
     numbered_remarks: false,
     slash: false,
     reads_slash: false,
-    eq_list: true,
+    eq_ports: 10,
+    wildcards: true,
+    groups: Some(ObjectGroups {
+        nets: ["object-group network", ""],
+        net_word: "object-group",
+        ports: None,
+        slash: false,
+        ranges: true,
+    }),
     numbered: true,
     host: true,
     lengths: false,
@@ -183,7 +210,15 @@ pub const XR: Facts = Facts {
     numbered_remarks: true,
     slash: false,
     reads_slash: true,
-    eq_list: false,
+    eq_ports: 1,
+    wildcards: true,
+    groups: Some(ObjectGroups {
+        nets: ["object-group network ipv4", "object-group network ipv6"],
+        net_word: "net-group",
+        ports: Some(("object-group port", "port-group")),
+        slash: true,
+        ranges: true,
+    }),
     numbered: false,
     host: true,
     lengths: true,
@@ -221,7 +256,15 @@ pub const NXOS: Facts = Facts {
     numbered_remarks: true,
     slash: true,
     reads_slash: true,
-    eq_list: false,
+    eq_ports: 1,
+    wildcards: true,
+    groups: Some(ObjectGroups {
+        nets: ["object-group ip address", "object-group ipv6 address"],
+        net_word: "addrgroup",
+        ports: Some(("object-group ip port", "portgroup")),
+        slash: true,
+        ranges: false,
+    }),
     numbered: false,
     host: false,
     lengths: false,
@@ -260,7 +303,9 @@ pub const EOS: Facts = Facts {
     numbered_remarks: true,
     slash: true,
     reads_slash: true,
-    eq_list: true,
+    eq_ports: 10,
+    wildcards: false,
+    groups: None,
     numbered: false,
     host: true,
     lengths: false,

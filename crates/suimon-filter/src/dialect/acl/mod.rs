@@ -1,6 +1,8 @@
 //! Access lists of Cisco IOS, IOS XR, NX-OS and Arista EOS: one writer and one reader, with [`facts`] of each platform.
 
+mod compact;
 pub mod facts;
+mod groups;
 pub mod names_of;
 pub mod plan;
 mod police;
@@ -11,6 +13,5 @@ mod words;
 mod write;
 
 pub use read::parse;
-pub use swap::{steps, undo};
 pub use words::wildcard;
 pub use write::write;

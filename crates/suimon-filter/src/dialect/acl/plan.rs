@@ -33,16 +33,18 @@ pub struct Plan {
     pub least: bool,
 }
 
-/// Plans the rules of a dialect whose lines have this shape.
+/// Plans the rules of a dialect whose lines have this shape; the lines that drop only where `drops` asks for them.
 ///
 /// # Errors
 /// Where a rate does not fit one class, or no lines of the shape say what the rules say.
-pub fn plan(rules: &RuleSet, dialect: Dialect, shape: Shape) -> Result<Plan, CompileError> {
+pub fn plan(rules: &RuleSet, dialect: Dialect, shape: Shape, drops: bool) -> Result<Plan, CompileError> {
     let mut out = Plan { drops: [Vec::new(), Vec::new()], limits: Vec::new(), least: true };
     for family in Family::BOTH {
-        let (lines, least) = least_lines(rules, family, dialect, shape)?;
-        out.least &= least;
-        out.drops[family as usize] = lines;
+        if drops {
+            let (lines, least) = least_lines(rules, family, dialect, shape)?;
+            out.least &= least;
+            out.drops[family as usize] = lines;
+        }
         let p = parts(rules, family, dialect)?;
         for (rule, pieces) in &p.limits {
             let r = &rules.rules[*rule];

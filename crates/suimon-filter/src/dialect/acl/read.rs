@@ -7,6 +7,7 @@ use super::super::names::decimal;
 use super::super::scan::{Word, Words, clip, error};
 use super::super::{Listing, ParseError};
 use super::facts::{Facts, Spelling};
+use super::groups::{Defined, is_member};
 use super::policies::{Policed, Texts};
 use super::words::{address, ports, protocol, tail};
 use crate::range::Family;
@@ -20,6 +21,8 @@ pub const MAX_ENTRIES: usize = 4_000_001;
 #[derive(Clone, Copy)]
 enum Mode {
     Outside,
+    /// Members, which were read before.
+    Group,
     List(usize),
     Class(usize),
     Policy,
@@ -27,18 +30,26 @@ enum Mode {
 
 struct Reader<'f> {
     facts: &'f Facts,
+    groups: Defined,
     texts: Texts,
     mode: Mode,
     entries: usize,
+    /// Prefixes and ports of all entries beside the first of each.
+    members: usize,
 }
 
 /// Reads a text of one platform.
 pub fn parse(facts: &Facts, text: &str) -> Result<Listing, ParseError> {
-    let mut r = Reader { facts, texts: Texts::new(facts.class_deny), mode: Mode::Outside, entries: 0 };
+    let groups = Defined::of(facts, text)?;
+    let texts = Texts::new(facts.class_deny);
+    let mut r = Reader { facts, groups, texts, mode: Mode::Outside, entries: 0, members: 0 };
     for (i, line) in text.lines().enumerate() {
         r.line(i + 1, line)?;
         if r.entries > MAX_ENTRIES {
             return Err(error(i + 1, 1, "too many lines", &format!("at most {MAX_ENTRIES}")));
+        }
+        if r.members > MAX_ENTRIES {
+            return Err(error(i + 1, 1, "too many members in all lines", &format!("at most {MAX_ENTRIES}")));
         }
     }
     if r.texts.lists.is_empty() {
@@ -55,7 +66,14 @@ impl Reader<'_> {
         if first.text.starts_with('!') {
             return Ok(());
         }
+        if matches!(self.mode, Mode::Group) && is_member(line) {
+            return Ok(());
+        }
         match first.text {
+            "object-group" if self.facts.groups.is_some() => {
+                self.mode = Mode::Group;
+                return Ok(());
+            }
             "end" | "exit" | "remark" => return Ok(()),
             "commit" if self.facts.commit => return Ok(()),
             "statistics" | "counters" | "resequence" if matches!(self.mode, Mode::List(_)) => return Ok(()),
@@ -71,7 +89,7 @@ impl Reader<'_> {
         match self.mode {
             Mode::Class(at) => self.class_line(&mut w, at),
             Mode::Policy => self.texts.policy_line(&mut w, first),
-            Mode::Outside | Mode::List(_) => self.list_line(&mut w),
+            Mode::Outside | Mode::Group | Mode::List(_) => self.list_line(&mut w),
         }
     }
 
@@ -138,10 +156,12 @@ impl Reader<'_> {
         };
         let (proto, src) = protocol(self.facts, w, family)?;
         let mut m = Match { proto, ..Match::default() };
-        m.src = address(self.facts, w, family)?;
-        m.src_ports = ports(self.facts, w, proto, src)?;
-        m.dst = address(self.facts, w, family)?;
-        m.dst_ports = ports(self.facts, w, proto, src)?;
+        m.src = address(self.facts, &self.groups, w, family)?;
+        m.src_ports = ports(self.facts, &self.groups, w, proto, src)?;
+        m.dst = address(self.facts, &self.groups, w, family)?;
+        m.dst_ports = ports(self.facts, &self.groups, w, proto, src)?;
+        let counts = [m.src.len(), m.dst.len(), m.src_ports.len(), m.dst_ports.len()];
+        self.members += counts.iter().map(|n| n.saturating_sub(1)).sum::<usize>();
         if m.src.is_empty() && m.dst.is_empty() {
             // "any any" of an IPv4 list says nothing about IPv6.
             m.dst = vec![family.net(0, 0)];

@@ -21,8 +21,8 @@ fn bindings(facts: &Facts, names: &Names, options: &Options) -> Vec<String> {
     out
 }
 
-/// Text that removes exactly what was entered; where the interface is known it unbinds first.
-pub fn undo(facts: &Facts, names: &Names, options: &Options) -> String {
+/// Text that removes exactly what was entered, `groups` being the heads of its object groups; where the interface is known it unbinds first.
+pub fn undo(facts: &Facts, names: &Names, groups: &[String], options: &Options) -> String {
     let mut out: Vec<String> = Vec::new();
     let bound = bindings(facts, names, options);
     let commit = |out: &mut Vec<String>| {
@@ -42,6 +42,7 @@ pub fn undo(facts: &Facts, names: &Names, options: &Options) -> String {
     out.extend(names.policy.iter().map(|p| format!("no {} {p}", facts.police.policy)));
     out.extend(names.classes.iter().map(|c| format!("no {} {}", facts.police.class, c.0)));
     out.extend(names.all_lists().iter().map(|(f, l)| format!("no {} {l}", facts.head[*f as usize])));
+    out.extend(groups.iter().map(|g| format!("no {g}")));
     commit(&mut out);
     out.join("\n") + "\n"
 }

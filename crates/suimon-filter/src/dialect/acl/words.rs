@@ -5,6 +5,7 @@ use super::super::names::decimal;
 use super::super::names::{flag_of, ios_port_of};
 use super::super::scan::{Word, Words};
 use super::facts::{Facts, Flags, known};
+use super::groups::Defined;
 use crate::range::{Family, RangeSet};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -26,12 +27,19 @@ pub fn protocol<'a>(facts: &Facts, w: &mut Words<'a>, family: Family) -> Result<
     }
 }
 
-pub fn address(facts: &Facts, w: &mut Words<'_>, family: Family) -> Result<Vec<IpNet>, ParseError> {
+pub fn address(facts: &Facts, groups: &Defined, w: &mut Words<'_>, family: Family) -> Result<Vec<IpNet>, ParseError> {
     let expected = match family {
         Family::V4 => "any, host ADDRESS, or ADDRESS WILDCARD",
         Family::V6 => "any, host ADDRESS, or PREFIX/LENGTH",
     };
     let word = w.need(expected)?;
+    if facts.groups.is_some_and(|g| g.net_word == word.text) {
+        let name = w.need("the name of a group")?;
+        let set = groups.net(family, name.text);
+        let set = set.ok_or_else(|| w.unknown(name, "a group of addresses that is defined in this text"))?;
+        let nets = set.prefixes(family);
+        return Ok(if nets.iter().any(|n| n.prefix_len() == 0) { Vec::new() } else { nets });
+    }
     match (word.text, family) {
         ("any", _) => Ok(Vec::new()),
         ("host", Family::V4) => {
@@ -89,11 +97,14 @@ pub fn wildcard(addr: u32, wild: u32) -> Option<Vec<IpNet>> {
 
 pub fn ports(
     facts: &Facts,
+    groups: &Defined,
     w: &mut Words<'_>,
     proto: Option<u8>,
     named: Word<'_>,
 ) -> Result<Vec<PortRange>, ParseError> {
-    let Some(op) = w.peek().filter(|x| matches!(x.text, "eq" | "neq" | "gt" | "lt" | "range")) else {
+    let group = facts.groups.and_then(|g| g.ports).map_or("", |p| p.1);
+    let is_op = |x: &Word<'_>| matches!(x.text, "eq" | "neq" | "gt" | "lt" | "range") || x.text == group;
+    let Some(op) = w.peek().filter(is_op) else {
         return Ok(Vec::new());
     };
     let Some(proto) = proto.filter(|p| matches!(p, 6 | 17 | 132)) else {
@@ -102,17 +113,22 @@ pub fn ports(
         return Err(w.error(op, &message, "tcp or udp as the protocol, or no port"));
     };
     w.next();
+    let list = |set: &RangeSet| set.ranges().iter().map(|r| PortRange { lo: r.0 as u16, hi: r.1 as u16 }).collect();
+    if op.text == group {
+        let name = w.need("the name of a group")?;
+        let set = groups.port(name.text);
+        return set.map(list).ok_or_else(|| w.unknown(name, "a group of ports that is defined in this text"));
+    }
     let (p, word) = one_port(w, proto)?;
     let none = |w: &Words<'_>| w.error(word, "this takes no port at all", "a condition that some port fulfils");
     Ok(match op.text {
         "eq" | "neq" => {
-            let mut list = vec![p];
-            while facts.eq_list && w.peek().is_some_and(|x| ios_port_of(x.text, proto).is_some()) {
-                list.push(one_port(w, proto)?.0);
+            let mut many = vec![p];
+            while facts.eq_ports > 1 && w.peek().is_some_and(|x| ios_port_of(x.text, proto).is_some()) {
+                many.push(one_port(w, proto)?.0);
             }
-            let set = RangeSet::new(list.iter().map(|&p| (u128::from(p), u128::from(p))));
-            let set = if op.text == "eq" { set } else { RangeSet::one(0, 65_535).subtract(&set) };
-            set.ranges().iter().map(|r| PortRange { lo: r.0 as u16, hi: r.1 as u16 }).collect()
+            let set = RangeSet::new(many.iter().map(|&p| (u128::from(p), u128::from(p))));
+            list(&if op.text == "eq" { set } else { RangeSet::one(0, 65_535).subtract(&set) })
         }
         "gt" => vec![PortRange { lo: p.checked_add(1).ok_or_else(|| none(w))?, hi: u16::MAX }],
         "lt" => vec![PortRange { lo: 0, hi: p.checked_sub(1).ok_or_else(|| none(w))? }],

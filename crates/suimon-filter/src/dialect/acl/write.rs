@@ -1,7 +1,9 @@
 //! Writing lists, classes and policies.
 
 use super::super::Written;
+use super::super::compact::Drops;
 use super::super::names::FLAGS;
+use super::compact::{self, Groups};
 use super::facts::{Facts, Flags};
 use super::names_of::names;
 use super::plan::{plan, rate, refuse};
@@ -19,15 +21,21 @@ const STEP: usize = 10;
 /// TCP flags that the platforms know: fin syn rst psh ack urg.
 const KNOWN_FLAGS: u8 = 0x3f;
 
-/// Lists for the families that the rules touch, and a policy for their rates.
-pub fn write(facts: &Facts, rules: &RuleSet, options: &Options) -> Result<Written, CompileError> {
+/// Lists for the families that the rules touch, and a policy for their rates. The lines that drop are those of `compact`
+/// where they are given, else the least of profile `basic`.
+pub fn write(
+    facts: &Facts,
+    rules: &RuleSet,
+    options: &Options,
+    compact: Option<&Drops>,
+) -> Result<Written, CompileError> {
     for (rule, r) in rules.rules.iter().enumerate() {
         if let Some(reason) = refused(facts, r) {
             return refuse(facts.dialect, rule, reason);
         }
     }
     let shape = Shape { port_ranges: false, flag_bits: KNOWN_FLAGS, lengths: facts.lengths, port_protos: &[6, 17] };
-    let plan = plan(rules, facts.dialect, shape)?;
+    let plan = plan(rules, facts.dialect, shape, compact.is_none())?;
     for l in &plan.limits {
         rate(facts.dialect, l, facts.police.bps, facts.police.pps, facts.police.no_pps)?;
     }
@@ -40,18 +48,30 @@ pub fn write(facts: &Facts, rules: &RuleSet, options: &Options) -> Result<Writte
              dialect cannot say; it names one flag that is set",
         );
     }
-    let names = names(&options.full_name(), [0, 1].map(|f| !plan.drops[f].is_empty()), &plan.limits);
+    let name = options.full_name();
+    let drops = [0, 1].map(|f| compact.map_or(plan.drops[f].is_empty(), |c| c.lines[f].is_empty())).map(|none| !none);
+    let names = names(&name, drops, &plan.limits);
     names.check(facts.dialect, facts.list_name, facts.class_name)?;
     let mut out =
         Written { text: String::new(), undo: String::new(), lines: 0, least: plan.least, warnings: Vec::new() };
+    let mut groups = Groups::new(facts, &name);
+    let mut lists = String::new();
     for family in Family::BOTH {
         let Some(list) = &names.lists[family as usize] else { continue };
-        let mut rows: Vec<String> =
-            plan.drops[family as usize].iter().map(|l| entry(facts, "deny", l, family)).collect();
+        let mut rows: Vec<String> = match compact {
+            None => plan.drops[family as usize].iter().map(|l| entry(facts, "deny", l, family)).collect(),
+            Some(c) => {
+                let rows = c.lines[family as usize].iter().map(|l| compact::entry(facts, l, family, &mut groups));
+                rows.collect::<Result<_, _>>()?
+            }
+        };
         rows.push(format!("permit {} any any", facts.any(family)));
         out.lines += rows.len();
-        list_text(facts, &mut out.text, family, list, &rows, options);
+        list_text(facts, &mut lists, family, list, &rows, options);
     }
+    groups.check()?;
+    let heads = groups.heads();
+    out.text = groups.text() + &lists;
     for (limit, (_, lists)) in plan.limits.iter().zip(&names.classes) {
         for family in Family::BOTH {
             let Some(list) = &lists[family as usize] else { continue };
@@ -72,8 +92,15 @@ pub fn write(facts: &Facts, rules: &RuleSet, options: &Options) -> Result<Writte
     if facts.commit {
         out.text.push_str("commit\n");
     }
-    out.undo = swap::undo(facts, &names, options);
+    out.undo = swap::undo(facts, &names, &heads, options);
     out.warnings = swap::steps(facts, &names, options);
+    if !heads.is_empty() {
+        out.warnings.push(
+            "a list with object groups takes as many hardware entries as its members multiplied; see `filter plan` for the \
+             device"
+                .into(),
+        );
+    }
     let v6 = names.all_lists().iter().any(|l| l.0 == Family::V6);
     if !v6 {
         out.warnings.push("the request names no IPv6 addresses: IPv6 traffic is not filtered".into());
@@ -139,7 +166,8 @@ fn list_text(facts: &Facts, out: &mut String, family: Family, name: &str, rows: 
     }
 }
 
-fn proto(facts: &Facts, proto: Option<u8>, family: Family) -> String {
+/// The word of a protocol.
+pub fn proto(facts: &Facts, proto: Option<u8>, family: Family) -> String {
     let Some(p) = proto else { return facts.any(family).into() };
     let word = facts.protos[family as usize].iter().find(|x| x.1 == p);
     word.map_or_else(|| p.to_string(), |x| x.0.into())
@@ -148,41 +176,46 @@ fn proto(facts: &Facts, proto: Option<u8>, family: Family) -> String {
 fn entry(facts: &Facts, action: &str, l: &Line, family: Family) -> String {
     let (src, dst) = (address(facts, &l.src), address(facts, &l.dst));
     let mut s = format!("{action} {} {src}{} {dst}{}", proto(facts, l.proto, family), port(l.sport), port(l.dport));
-    match (l.flags, facts.flags) {
-        (Some((mask, value)), Flags::Signed) => {
-            s.push_str(" match-all");
-            for (name, bit) in FLAGS.iter().filter(|f| mask & f.1 != 0) {
-                let sign = if value & bit != 0 { '+' } else { '-' };
-                let _ = write!(s, " {sign}{name}");
-            }
-        }
-        (Some((mask, _)), Flags::OneSet) => {
-            for (name, _) in FLAGS.iter().filter(|f| mask & f.1 != 0) {
-                let _ = write!(s, " {name}");
-            }
-        }
-        (None, _) => {}
+    if let Some(test) = l.flags {
+        s.push_str(&flag_words(facts, test));
     }
     if l.later {
         s.push_str(" fragments");
     }
-    match l.length {
-        Some(n) if n.lo == n.hi => {
-            let _ = write!(s, " packet-length eq {}", n.lo);
-        }
-        Some(n) => {
-            let _ = write!(s, " packet-length range {} {}", n.lo, n.hi);
-        }
-        None => {}
+    if let Some(n) = l.length {
+        s.push_str(&length(n.lo.into(), n.hi.into()));
     }
     s
+}
+
+/// A test of TCP flags (mask, value), with a space before it.
+pub fn flag_words(facts: &Facts, (mask, value): (u8, u8)) -> String {
+    let mut s = String::new();
+    if facts.flags == Flags::Signed {
+        s.push_str(" match-all");
+    }
+    for (name, bit) in FLAGS.iter().filter(|f| mask & f.1 != 0) {
+        let sign = match facts.flags {
+            Flags::OneSet => "",
+            Flags::Signed if value & bit != 0 => "+",
+            Flags::Signed => "-",
+        };
+        let _ = write!(s, " {sign}{name}");
+    }
+    s
+}
+
+/// A range of lengths in octets, with a space before it.
+pub fn length(lo: u128, hi: u128) -> String {
+    if lo == hi { format!(" packet-length eq {lo}") } else { format!(" packet-length range {lo} {hi}") }
 }
 
 fn port(p: Option<PortRange>) -> String {
     p.map_or_else(String::new, |p| format!(" eq {}", p.lo))
 }
 
-fn address(facts: &Facts, net: &IpNet) -> String {
+/// A prefix as a line writes it.
+pub fn address(facts: &Facts, net: &IpNet) -> String {
     let host = net.prefix_len() == net.max_prefix_len();
     match net {
         n if n.prefix_len() == 0 => "any".into(),
