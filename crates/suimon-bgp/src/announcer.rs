@@ -2,7 +2,7 @@
 
 use crate::guard::Cleared;
 use crate::route::Route;
-use crate::table::TableError;
+use crate::table::{Table, TableError};
 use std::sync::Arc;
 use std::time::Duration;
 use suimon_base::MeasureId;
@@ -71,6 +71,8 @@ pub trait Announcer: Send + Sync {
     fn measures(&self) -> Vec<MeasureId>;
     /// Routes that measures other than `id` want, each once.
     fn others(&self, id: MeasureId) -> Vec<Arc<Route>>;
+    /// All that is wanted.
+    fn table(&self) -> Table;
     /// Every session.
     fn peers(&self) -> Vec<PeerStatus>;
     /// Whether routes stay in the network when this process dies. They are found again at the next start, but what was

@@ -35,6 +35,9 @@ pub struct BgpConfig {
     /// `[[bgp.peer]]`, for the driver `own`.
     #[serde(default, rename = "peer")]
     pub peers: Vec<PeerConfig>,
+    /// `[bgp.bmp]`: routers that tell what they took.
+    #[serde(default)]
+    pub bmp: Option<BmpConfig>,
     /// `[bgp.guard]`: what may be announced at all.
     #[serde(default)]
     pub guard: GuardConfig,
@@ -135,6 +138,47 @@ impl GobgpConfig {
         }
         if self.tls_ca_file.is_none() && (self.tls_cert_file.is_some() || self.tls_name.is_some()) {
             return bad("tls-ca-file", "is needed for the other keys of TLS");
+        }
+        Ok(())
+    }
+}
+
+/// `[bgp.bmp]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct BmpConfig {
+    /// Where routers connect to.
+    pub listen: Vec<SocketAddr>,
+    /// `[[bgp.bmp.router]]`.
+    #[serde(rename = "router")]
+    pub routers: Vec<BmpRouterConfig>,
+}
+
+/// `[[bgp.bmp.router]]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct BmpRouterConfig {
+    /// Its name; the same as that of the `[[bgp.peer]]` that it is.
+    pub name: String,
+    /// The address that it connects from.
+    pub address: IpAddr,
+}
+
+impl BmpConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        let bad = |key: &str, reason: &str| {
+            Err(ConfigError::Value { place: format!("bmp.{key}"), reason: reason.to_owned() })
+        };
+        if self.listen.is_empty() {
+            return bad("listen", "is empty");
+        }
+        if self.routers.is_empty() || self.routers.len() > MAX_PEERS {
+            return bad("router", "name at least one router and at most 64");
+        }
+        for (i, r) in self.routers.iter().enumerate() {
+            if self.routers[..i].iter().any(|o| o.name == r.name || o.address == r.address) {
+                return bad("router", &format!("`{}` is there twice, by name or address", r.name));
+            }
         }
         Ok(())
     }
@@ -510,6 +554,7 @@ impl BgpConfig {
             return bad("peer", &format!("two peers are named `{}`", twice[0]));
         }
         self.peers.iter().try_for_each(PeerConfig::check)?;
+        self.bmp.iter().try_for_each(BmpConfig::check)?;
         self.guard.check()
     }
 }

@@ -1,18 +1,22 @@
 //! The hand that the spine calls.
 
 use crate::announcer::{Announcer, Standing};
-use crate::config::{BgpConfig, ConfigError, Driver};
+use crate::bmp::state::Presence;
+use crate::bmp::{Receiver, Told};
+use crate::config::{BgpConfig, ConfigError, Driver, PeerConfig};
 use crate::convert::{self, Means};
 use crate::gobgp::Gobgp;
 use crate::gobgp::api::Tls;
 use crate::guard::cone::Cone;
 use crate::guard::{Ask, Guard, PeerCap, Report};
-use crate::route::{FlowAction, Route, Scope};
+use crate::route::{FlowAction, Route, RouteKey, Scope};
 use crate::speaker::Speaker;
+use crate::table::Wanted;
 use std::io;
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use suimon_base::{Asn, Clock, MeasureId};
+use suimon_base::{Asn, Clock, MeasureId, Timestamp};
 use suimon_policy::{Act, Basis, Decision};
 pub use suimon_spine::ports::{Hand, HandError, HandReport, Order};
 
@@ -42,7 +46,10 @@ pub struct Files {
 /// again what is still in force.
 pub struct BgpHand {
     announcer: Arc<dyn Announcer>,
-    guard: Guard,
+    /// With the number of changes of BMP's routers that its cone stands for.
+    guard: Mutex<(u64, Guard)>,
+    bmp: Option<Receiver>,
+    config: BgpConfig,
     clock: Arc<dyn Clock>,
     wait: Duration,
     start_wait: Duration,
@@ -70,7 +77,13 @@ impl BgpHand {
             (Driver::Gobgp, Some(gobgp)) => Arc::new(Gobgp::start(config, gobgp, files.tls.as_ref())?),
             _ => Arc::new(Speaker::start(config)?),
         };
-        Ok(Self::with(announcer, config, files.cone, clock))
+        let mut hand = Self::with(announcer, config, files.cone, clock.clone());
+        if let Some(bmp) = &config.bmp {
+            let guard = &config.guard;
+            let spaces = guard.own.iter().chain(guard.customers.iter().flat_map(|c| &c.prefixes)).copied().collect();
+            hand.bmp = Some(Receiver::start(bmp, spaces, &guard.direct_customers, clock)?);
+        }
+        Ok(hand)
     }
 
     /// A hand with another announcer.
@@ -91,7 +104,59 @@ impl BgpHand {
         let guard = Guard::new(&config.guard, Asn(config.local_as), cone, peers);
         let wait = Duration::from_millis(config.wait_ms);
         let start_wait = Duration::from_millis(config.start_wait_ms).max(wait);
-        BgpHand { announcer, guard, clock, wait, start_wait }
+        let guard = Mutex::new((0, guard));
+        BgpHand { announcer, guard, bmp: None, config: config.clone(), clock, wait, start_wait }
+    }
+
+    /// The guard with what the routers say now.
+    fn guard(&self) -> MutexGuard<'_, (u64, Guard)> {
+        let mut guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bmp) = &self.bmp {
+            let changes = bmp.cone_changes();
+            if changes != guard.0 {
+                let mut live = Cone::default();
+                if bmp.cone(&mut live, Asn(self.config.local_as), &self.addresses(None), self.config.router_id) {
+                    tracing::warn!("the routers know more routes of other ASes than can be kept");
+                }
+                guard.1.set_live_cone(Some(Arc::new(live)));
+                guard.0 = changes;
+            }
+        }
+        guard
+    }
+
+    /// Our addresses towards a peer, or towards all.
+    fn addresses(&self, peer: Option<&str>) -> Vec<IpAddr> {
+        let ours = self.config.peers.iter().filter(|p| peer.is_none_or(|name| p.name == name));
+        ours.filter_map(|p| p.source).collect()
+    }
+
+    /// The BMP receiver, where one is configured.
+    pub fn bmp(&self) -> Option<&Receiver> {
+        self.bmp.as_ref()
+    }
+
+    /// What a peer took of our routes, by what it tells over BMP as the router of the same name. Routes that its role does
+    /// not want are left out. A route is accepted when it is in the peer's Adj-RIB-In after policy.
+    pub fn accepted(&self, peer: &str) -> Vec<AcceptedRoute> {
+        let table = self.announcer.table();
+        let own = self.config.peers.iter().find(|p| p.name == peer);
+        let families = own.map(PeerConfig::families);
+        let wants = |key: &RouteKey, route: &Route| {
+            families.as_ref().is_none_or(|f| f.contains(&key.family))
+                && (own.is_none_or(|p| p.edge) || route.scope == Scope::All)
+        };
+        let addresses = self.addresses(Some(peer));
+        let wanted = table.routes().iter().filter(|(key, w)| wants(key, &w.route));
+        let one = |(key, w): (&RouteKey, &Wanted)| {
+            let told = self.bmp.as_ref().and_then(|b| b.told(peer, &addresses, self.config.router_id, key));
+            AcceptedRoute {
+                target: w.route.target.to_string(),
+                measures: w.owners.iter().copied().collect(),
+                state: Acceptance::of(told),
+            }
+        };
+        wanted.map(one).collect()
     }
 
     /// The announcer, for status pages.
@@ -102,7 +167,7 @@ impl BgpHand {
     /// Dry run: what the routes would touch and whether they may leave.
     pub fn dry_run(&self, id: MeasureId, routes: &[Route], emergency: bool) -> Report {
         let others = self.announcer.others(id);
-        self.guard.report(&Ask { routes, others: &others, emergency, now: self.clock.now() })
+        self.guard().1.report(&Ask { routes, others: &others, emergency, now: self.clock.now() })
     }
 
     /// Dry run of an order, before anybody approves it.
@@ -121,7 +186,7 @@ impl BgpHand {
     pub fn announce(&self, id: MeasureId, routes: &[Route], emergency: bool) -> Result<HandReport, HandError> {
         let others = self.announcer.others(id);
         let ask = Ask { routes, others: &others, emergency, now: self.clock.now() };
-        let (cleared, report) = self.guard.check(&ask).map_err(|report| {
+        let (cleared, report) = self.guard().1.check(&ask).map_err(|report| {
             let reasons: Vec<String> = report.refusals.iter().take(REASONS).map(ToString::to_string).collect();
             let more = report.refusals.len().saturating_sub(REASONS);
             let more = if more > 0 { format!("; and {more} more reasons") } else { String::new() };
@@ -143,15 +208,89 @@ impl BgpHand {
         let places: Vec<&str> = standing.iter().filter(|s| s.up && s.has > 0).map(|s| s.peer.as_str()).collect();
         let late = if in_time { "" } else { "; some peers are late" };
         let warnings: String = report.warnings.iter().map(|w| format!("; warning: {w}")).collect();
+        let accepted = if self.bmp.is_some() { "told by BMP" } else { "not known" };
         let receipt = format!(
-            "adj-out: {}{late}; destinations: {} IPv4 addresses, {} IPv6 /64 networks; what the peers accepted is not \
-             known{warnings}",
+            "adj-out: {}{late}; destinations: {} IPv4 addresses, {} IPv6 /64 networks; what the peers accepted is \
+             {accepted}{warnings}",
             text(&standing),
             report.covered.v4,
             report.covered.v6_64
         );
         Ok(HandReport::Done { place: places.join(", "), receipt })
     }
+}
+
+/// Whether a peer took a route of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Acceptance {
+    /// It passed the peer's import policy.
+    Accepted {
+        /// Since when.
+        since: Timestamp,
+        /// Whether it is in the table that the peer uses; `None` where it does not tell.
+        used: Option<bool>,
+    },
+    /// The peer tells, and it is not among what it accepted.
+    NotAccepted {
+        /// Since when.
+        since: Timestamp,
+        /// Why, as far as it shows.
+        why: &'static str,
+    },
+    /// The peer does not tell.
+    Unknown {
+        /// Since when, where it told before.
+        since: Option<Timestamp>,
+        /// Why.
+        why: &'static str,
+    },
+}
+
+impl Acceptance {
+    fn of(told: Option<Result<Told, Timestamp>>) -> Acceptance {
+        let unknown = |since, why| Acceptance::Unknown { since, why };
+        let told = match told {
+            None => return unknown(None, "no router of that name is configured for BMP"),
+            Some(Err(since)) => return unknown(Some(since), "the router is not connected by BMP"),
+            Some(Ok(told)) => told,
+        };
+        let used = match told.used {
+            Presence::There(_) => Some(true),
+            Presence::NotThere(_) => Some(false),
+            Presence::Unheard => None,
+        };
+        match (told.session, told.accepted, told.arrived) {
+            (Err(Some(since)), ..) => Acceptance::NotAccepted { since, why: "its session with us is down" },
+            (Err(None), ..) => unknown(Some(told.connected), "the router does not tell of a session with us"),
+            (_, Presence::There(since), _) => Acceptance::Accepted { since, used },
+            (_, Presence::NotThere(since), Presence::There(_)) => {
+                Acceptance::NotAccepted { since, why: "it arrived, and the router's policy refuses it" }
+            }
+            (_, Presence::NotThere(since), _) => {
+                Acceptance::NotAccepted { since, why: "it is not among what the router accepted" }
+            }
+            (_, Presence::Unheard, Presence::NotThere(since)) => {
+                Acceptance::NotAccepted { since, why: "it did not arrive" }
+            }
+            (_, Presence::Unheard, Presence::There(since)) => {
+                unknown(Some(since), "it arrived; the router does not tell what its policy made of it")
+            }
+            (Ok(since), Presence::Unheard, Presence::Unheard) => {
+                unknown(Some(since), "the router tells nothing of this family")
+            }
+        }
+    }
+}
+
+/// One route of ours and what a peer made of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcceptedRoute {
+    /// The route in words, as in a dry run.
+    pub target: String,
+    /// For which measures it is announced.
+    pub measures: Vec<MeasureId>,
+    /// Whether the peer took it.
+    pub state: Acceptance,
 }
 
 /// Reasons of a refusal that are told.

@@ -11,6 +11,7 @@
 //! [`speaker`].
 
 pub mod announcer;
+pub mod bmp;
 pub mod codec;
 pub mod config;
 pub mod convert;
@@ -20,3 +21,4 @@ pub mod hand;
 pub mod route;
 pub mod speaker;
 pub mod table;
+pub mod update;

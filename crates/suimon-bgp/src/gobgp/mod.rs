@@ -401,6 +401,10 @@ impl Announcer for Gobgp {
         lock(&self.shared).table.without(id)
     }
 
+    fn table(&self) -> Table {
+        lock(&self.shared).table.clone()
+    }
+
     fn peers(&self) -> Vec<PeerStatus> {
         let inner = lock(&self.shared);
         let seen = &inner.seen;

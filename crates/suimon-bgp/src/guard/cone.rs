@@ -4,6 +4,7 @@ use super::mrt::{self, MrtError};
 use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 use suimon_base::Asn;
 
 /// Most relations and origins, together. The Internet has a million routes and half a million relations.
@@ -27,6 +28,7 @@ pub struct Cone {
     customers: BTreeMap<Asn, BTreeSet<Asn>>,
     origins: BTreeMap<(IpAddr, u8), BTreeSet<Asn>>,
     entries: usize,
+    live: Option<Arc<Cone>>,
 }
 
 fn asn(text: &str) -> Option<Asn> {
@@ -37,7 +39,12 @@ fn asn(text: &str) -> Option<Asn> {
 impl Cone {
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
-        self.entries == 0
+        self.entries == 0 && self.live.as_ref().is_none_or(|l| l.is_empty())
+    }
+
+    /// Lays what is known at the moment over what files say; both count.
+    pub fn set_live(&mut self, live: Option<Arc<Cone>>) {
+        self.live = live;
     }
 
     fn room(&mut self, line: usize) -> Result<(), ConeError> {
@@ -155,6 +162,23 @@ impl Cone {
         if full { Err(MrtError { offset: 0, reason: "more routes than can be kept" }) } else { Ok(()) }
     }
 
+    /// Adds a relation: `below` is a customer of `above`. `false` when there is no room.
+    pub fn add_customer(&mut self, above: Asn, below: Asn) -> bool {
+        let known = self.customers.get(&above).is_some_and(|c| c.contains(&below));
+        let room = known || self.room(0).is_ok();
+        if room {
+            self.customers.entry(above).or_default().insert(below);
+        }
+        room
+    }
+
+    /// Adds a route and its origin. `false` when there is no room.
+    pub fn add_route(&mut self, net: IpNet, origin: Asn) -> bool {
+        let net = net.trunc();
+        let known = self.origins.get(&(net.network(), net.prefix_len())).is_some_and(|o| o.contains(&origin));
+        known || self.add_origin(0, net, origin).is_ok()
+    }
+
     /// Every AS below `of`, with the least number of steps to it: 1 is a customer (子AS), 2 a customer's (孫AS).
     /// Loops in the data end.
     pub fn descendants(&self, of: Asn) -> BTreeMap<Asn, u32> {
@@ -162,7 +186,8 @@ impl Cone {
         let mut queue = VecDeque::from([of]);
         while let Some(at) = queue.pop_front() {
             let next = depth.get(&at).map_or(1, |d| d + 1);
-            for below in self.customers.get(&at).into_iter().flatten() {
+            let live = self.live.iter().filter_map(|l| l.customers.get(&at));
+            for below in self.customers.get(&at).into_iter().chain(live).flatten() {
                 if !depth.contains_key(below) {
                     depth.insert(*below, next);
                     queue.push_back(*below);
@@ -176,7 +201,7 @@ impl Cone {
     /// Routes that share addresses with `net`: those within it, and the longest that covers it.
     pub fn routes_of(&self, net: IpNet) -> Vec<(IpNet, Asn)> {
         let net = net.trunc();
-        let mut out = Vec::new();
+        let mut out = self.live.as_ref().map(|l| l.routes_of(net)).unwrap_or_default();
         let mut push = |(addr, len): (IpAddr, u8), origins: &BTreeSet<Asn>| {
             if let Ok(route) = IpNet::new(addr, len) {
                 out.extend(origins.iter().map(|o| (route, *o)));

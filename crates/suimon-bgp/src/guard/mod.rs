@@ -184,6 +184,11 @@ impl Guard {
         Guard { config: config.clone(), own_as, cone, peers, consents }
     }
 
+    /// Lays what is known at the moment of other ASes over what files say.
+    pub fn set_live_cone(&mut self, live: Option<Arc<Cone>>) {
+        self.cone.set_live(live);
+    }
+
     /// Every check, and the dry run.
     pub fn report(&self, ask: &Ask<'_>) -> Report {
         let mut report = Report::default();

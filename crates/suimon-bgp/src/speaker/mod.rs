@@ -191,6 +191,10 @@ impl Announcer for Speaker {
         lock(&self.shared.table).without(id)
     }
 
+    fn table(&self) -> Table {
+        lock(&self.shared.table).clone()
+    }
+
     fn peers(&self) -> Vec<PeerStatus> {
         lock(&self.shared.peers)
             .iter()

@@ -99,9 +99,44 @@ fn frr_config() -> String {
     )
 }
 
+/// Where a customer of FRR comes from.
+pub const CUSTOMER: &str = "127.0.0.20";
+pub const CUSTOMER_AS: u32 = 64501;
+
+/// BMP of what comes in, before and after a policy that refuses one address; and a customer.
+fn frr_bmp(port: u16) -> String {
+    let monitor = |f: &str, p: &str| format!("bmp monitor {f} unicast {p}-policy\n");
+    format!(
+        "neighbor {CUSTOMER} remote-as {CUSTOMER_AS}\nneighbor {CUSTOMER} passive\nneighbor {CUSTOMER} ebgp-multihop 5\n\
+         neighbor {CUSTOMER} update-source 127.0.0.3\nneighbor {CUSTOMER} disable-connected-check\n\
+         bmp targets suimon\nbmp connect 127.0.0.1 port {port} min-retry 100 max-retry 1000\n{}{}{}{}exit\n\
+         address-family ipv4 unicast\nneighbor {CUSTOMER} activate\nneighbor {SOURCE} route-map IN in\n\
+         neighbor {SOURCE} soft-reconfiguration inbound\n\
+         exit-address-family\nexit\n\
+         ip prefix-list NO seq 5 permit 198.51.100.66/32\nroute-map IN deny 5\nmatch ip address prefix-list NO\nexit\n\
+         route-map IN permit 10\nexit\n",
+        monitor("ipv4", "pre"),
+        monitor("ipv4", "post"),
+        monitor("ipv6", "pre"),
+        monitor("ipv6", "post")
+    )
+}
+
+fn gobgp_bmp(port: u16) -> String {
+    format!(
+        "[[bmp-servers]]\n[bmp-servers.config]\naddress = \"127.0.0.1\"\nport = {port}\n\
+         route-monitoring-policy = \"all\"\n"
+    )
+}
+
 impl Daemon {
     /// Starts one, or says visibly that it is not here.
     pub fn start(test: &str, kind: Kind, more: &[(u16, u32)]) -> Option<Daemon> {
+        Self::start_with(test, kind, more, None)
+    }
+
+    /// As `start`; FRR and GoBGP tell over BMP to this port of 127.0.0.1.
+    pub fn start_with(test: &str, kind: Kind, more: &[(u16, u32)], bmp: Option<u16>) -> Option<Daemon> {
         if !here(test, kind) {
             return None;
         }
@@ -112,7 +147,7 @@ impl Daemon {
         let (program, args, address, asn, text) = match kind {
             Kind::Gobgp => {
                 let args = vec!["-f".into(), path("conf"), "--api-hosts".into(), format!("127.0.0.1:{api}")];
-                ("gobgpd", args, "127.0.0.1", 64512, gobgp_config(port, more))
+                ("gobgpd", args, "127.0.0.1", 64512, gobgp_config(port, more) + &bmp.map(gobgp_bmp).unwrap_or_default())
             }
             Kind::Bird => {
                 let args = vec!["-f".into(), "-c".into(), path("conf"), "-s".into(), path("ctl")];
@@ -124,7 +159,10 @@ impl Daemon {
                 let mut args: Vec<String> = words.iter().map(|s| (*s).to_owned()).collect();
                 args.extend(["--vty_socket".into(), path("vty"), "-p".into(), port.to_string()]);
                 args.extend(["-l".into(), "127.0.0.3".into()]);
-                (BGPD, args, "127.0.0.3", 64514, frr_config())
+                if bmp.is_some() {
+                    args.extend(["-M".into(), "bmp".into()]);
+                }
+                (BGPD, args, "127.0.0.3", 64514, frr_config() + &bmp.map(frr_bmp).unwrap_or_default())
             }
         };
         std::fs::write(folder.path().join("conf"), text).unwrap();

@@ -26,6 +26,16 @@ pub struct Exit {
 
 impl Exit {
     pub fn start(test: &str, neighbours: &[(&str, u16, u32, &str)], more: &[&str]) -> Option<Exit> {
+        Self::start_as(test, 64500, SOURCE, neighbours, more)
+    }
+
+    pub fn start_as(
+        test: &str,
+        asn: u32,
+        source: &str,
+        neighbours: &[(&str, u16, u32, &str)],
+        more: &[&str],
+    ) -> Option<Exit> {
         if !suimon_testkit::program_or_skip(test, "gobgpd") || !suimon_testkit::program_or_skip(test, "gobgp") {
             return None;
         }
@@ -34,13 +44,14 @@ impl Exit {
             .iter()
             .map(|f| format!("[[neighbors.afi-safis]]\n[neighbors.afi-safis.config]\nafi-safi-name = \"{f}\"\n"))
             .collect();
-        let mut text = "[global.config]\nas = 64500\nrouter-id = \"192.0.2.10\"\nport = -1\n".to_owned();
+        let id = if source == SOURCE { "192.0.2.10".to_owned() } else { source.replace("127.0.0", "192.0.2") };
+        let mut text = format!("[global.config]\nas = {asn}\nrouter-id = \"{id}\"\nport = -1\n");
         for (address, port, asn, password) in neighbours {
             text += &format!(
                 "[[neighbors]]\n[neighbors.config]\nneighbor-address = \"{address}\"\npeer-as = {asn}\n\
                  auth-password = \"{password}\"\n[neighbors.timers.config]\nconnect-retry = 1\n\
                  idle-hold-time-after-reset = 1\n[neighbors.transport.config]\nremote-port = {port}\n\
-                 local-address = \"{SOURCE}\"\n[neighbors.ebgp-multihop.config]\nenabled = true\nmultihop-ttl = 5\n{families}"
+                 local-address = \"{source}\"\n[neighbors.ebgp-multihop.config]\nenabled = true\nmultihop-ttl = 5\n{families}"
             );
         }
         let folder = tempfile::tempdir().unwrap();

@@ -4,6 +4,7 @@
 
 mod apply;
 mod arrive;
+mod bmp;
 mod bytes;
 mod daemons;
 mod gobgp;
