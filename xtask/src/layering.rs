@@ -19,6 +19,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("suimon-device", &["suimon-base", "suimon-filter", "suimon-spine"]),
     ("suimon-console", &["suimon-base", "suimon-spine"]),
     ("suimon-lab", &["suimon-base", "suimon-filter", "suimon-wire"]),
+    // It starts Suimon as a program and links nothing of it but the traffic.
+    ("suimon-netlab", &["suimon-base", "suimon-lab"]),
     ("suimon-testkit", &[]),
     ("xtask", &["suimon-base", "suimon-bgp", "suimon-filter", "suimon-lab"]),
     // The daemon wires everything; `*` is for it alone.

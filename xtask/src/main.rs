@@ -3,6 +3,7 @@
 
 mod bench;
 mod cargo;
+mod lab;
 #[cfg(test)]
 mod layering;
 mod programs;
@@ -18,6 +19,8 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   drill [ARGS…]           set up what is missing, build `suimon` and run `suimon drill ARGS…`; its exit code is ours
+  lab [ARGS…]             network namespaces with real routers around `suimon serve`: the story of an attack, or faults;
+                          `lab --help` tells more
   test [FILTER] [-p X]    everything that CI runs; with FILTER or -p only those tests
   bless [FILTER]          rewrite the golden files from what the programs print now, then list what changed
   bench wire              decoders: flows a second per core beside other crates
@@ -25,7 +28,8 @@ usage: cargo xtask COMMAND
   bench bgp               from approval to the first peer; a thousand Flowspec rules in and out
   bench filter            a million ranges beside iprange, the proof, the check of a list of 10,000 lines
   bench synthesis [FLOWS]  seconds that `filter synthesize` takes for a million flows; at most 2
-  soak [MINUTES] [fuzz|ignored]…  the long runs: each fuzz target for MINUTES (default 10), then tests marked #[ignore]
+  soak [MINUTES] [fuzz|ignored|lab]…  the long runs: each fuzz target for MINUTES (default 10), then tests marked #[ignore],
+                          then all faults of the lab
   setup                   only the set-up of `test`: install or name the missing programs
 ";
 
@@ -44,6 +48,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
     let rest = args.get(1..).unwrap_or_default();
     match args.first().map(String::as_str) {
         Some("drill") => drill(rest),
+        Some("lab") => lab::lab(rest),
         Some("test") => run_tests::test(rest),
         Some("bless") => run_tests::bless(rest),
         Some("bench") => bench::bench(rest),

@@ -55,6 +55,16 @@ pub const PROGRAMS: &[Program] = &[
     program("pip3", "python3-pip", Wanted::Tests, "fetches the public parser of Cisco access lists"),
     program("aiosmtpd", "python3-aiosmtpd", Wanted::Tests, "a real mail server"),
     program("openssl", "openssl", Wanted::Tests, "makes the certificate that the mail test must trust or refuse"),
+    program("tc", "iproute2", Wanted::Tests, "the lab's thin line"),
+    program("ss", "iproute2", Wanted::Tests, "says whether the lab's servers listen"),
+    program("sysctl", "procps", Wanted::Tests, "forwarding in the lab's namespaces"),
+    program("mount", "mount", Wanted::Tests, "a small disk for the lab's faults"),
+    program("tcpreplay", "tcpreplay", Wanted::Tests, "the lab's attacker"),
+    program("curl", "curl", Wanted::Tests, "the lab's client of the web server"),
+    program("dig", "bind9-dnsutils", Wanted::Tests, "the lab's client of the DNS server"),
+    program("unbound", "unbound", Wanted::Tests, "the lab's DNS server"),
+    program("nginx", "nginx-light", Wanted::Tests, "the lab's web server"),
+    program("faketime", "faketime", Wanted::Tests, "clocks that jump, in the lab's faults"),
     program("fastnetmon", "fastnetmon", Wanted::Bench, "the collector and detector to compare with"),
 ];
 

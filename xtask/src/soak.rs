@@ -1,24 +1,24 @@
 //! The long runs that CI has no time for.
 
-use crate::{cargo, programs, setup};
+use crate::{cargo, lab, programs, setup};
 use anyhow::{Context as _, Result, bail};
 use std::process::ExitCode;
 
 /// How long each fuzz target runs where nobody says otherwise.
 const FUZZ_MINUTES: u64 = 10;
 
-/// `cargo xtask soak [MINUTES] [fuzz|ignored]…`.
+/// `cargo xtask soak [MINUTES] [fuzz|ignored|lab]…`.
 pub fn soak(args: &[String]) -> Result<ExitCode> {
     let mut minutes = FUZZ_MINUTES;
     let mut parts: Vec<&str> = Vec::new();
     for arg in args {
         match arg.as_str() {
-            "fuzz" | "ignored" => parts.push(arg),
+            "fuzz" | "ignored" | "lab" => parts.push(arg),
             number => minutes = number.parse().with_context(|| format!("`{number}` is neither minutes nor a part"))?,
         }
     }
     if parts.is_empty() {
-        parts = vec!["fuzz", "ignored"];
+        parts = vec!["fuzz", "ignored", "lab"];
     }
     setup::for_build()?;
     setup::for_tests();
@@ -33,6 +33,12 @@ pub fn soak(args: &[String]) -> Result<ExitCode> {
         tests.args(["test", "--workspace", "--no-fail-fast", "--", "--ignored", "--test-threads=1"]);
         if !cargo::run(&mut tests)? {
             failed.push("the ignored tests".to_owned());
+        }
+    }
+    if parts.contains(&"lab") {
+        eprintln!("xtask: every fault of the lab");
+        if !lab::faults()? {
+            failed.push("faults of the lab".to_owned());
         }
     }
     if failed.is_empty() {

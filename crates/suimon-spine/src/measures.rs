@@ -444,7 +444,9 @@ pub(crate) fn act_of(plan: Option<&Plan>, dialect: &str) -> Act {
         Some("police") => Act::Police,
         Some("null-route") => Act::NullRoute,
         Some("rtbh") => Act::Rtbh,
+        // A written request has no alternatives: its dialect says what the text does.
         _ if dialect == "flowspec" => Act::Flowspec,
+        _ if dialect == "rtbh" => Act::Rtbh,
         _ => Act::Acl,
     }
 }
@@ -463,4 +465,16 @@ fn expectation(plan: Option<&Plan>) -> (String, String) {
 /// JSON of one of our own types, which cannot fail to serialize.
 pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> serde_json::Value {
     serde_json::to_value(value).unwrap_or(serde_json::Value::Null)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_in_the_language_of_black_holes_is_decided_as_one() {
+        assert_eq!(act_of(None, "rtbh"), Act::Rtbh);
+        assert_eq!(act_of(None, "flowspec"), Act::Flowspec);
+        assert_eq!(act_of(None, "nftables"), Act::Acl);
+    }
 }
