@@ -1,6 +1,5 @@
 //! The lab: an attack met in network namespaces with real routers, and the faults that are quick to try. All of it is one
 //! test, because a process has one lab.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 use std::path::Path;
 use suimon_netlab::tell::Tell;
