@@ -29,6 +29,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
 
 /// What tests of a crate may use besides: they need the real thing beside them, not a stand-in.
 const TESTS_MAY_USE: &[(&str, &[&str])] = &[
+    // What customers ask for by BGP goes through the real engine.
+    ("suimon-bgp", &["suimon-ledger"]),
     ("suimon-collect", &["suimon-lab"]),
     // Its tests start the real engine over a real ledger and the real policies.
     ("suimon-console", &["suimon-ledger", "suimon-policy"]),

@@ -1,5 +1,6 @@
 //! The section `[bgp]` of the configuration.
 
+use crate::customer::{MAX_OFFERS, Memorandum};
 use crate::route::{Community, Family, LargeCommunity, RouteTarget};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,12 @@ pub struct BgpConfig {
     /// `[[bgp.peer]]`, for the driver `own`.
     #[serde(default, rename = "peer")]
     pub peers: Vec<PeerConfig>,
+    /// `[[bgp.memorandum]]`: what customers may ask for by BGP.
+    #[serde(default, rename = "memorandum")]
+    pub memoranda: Vec<MemorandumConfig>,
+    /// How long a customer's requests stand after its session was lost, seconds: the attack may have cut it.
+    #[serde(default = "default_customer_keep_s")]
+    pub customer_keep_s: u32,
     /// `[bgp.bmp]`: routers that tell what they took.
     #[serde(default)]
     pub bmp: Option<BmpConfig>,
@@ -143,6 +150,99 @@ impl GobgpConfig {
     }
 }
 
+const fn default_customer_keep_s() -> u32 {
+    300
+}
+
+/// `[[bgp.memorandum]]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct MemorandumConfig {
+    /// Its number.
+    pub id: String,
+    /// The customer's id in the register.
+    pub customer: String,
+    /// The registered contact in whose name requests by BGP are made.
+    pub contact: String,
+    /// Who answers for the effects.
+    pub responsible_party: String,
+    /// For which destinations.
+    pub prefixes: Vec<IpNet>,
+    /// ASes besides the customer's own for whose routes it may ask.
+    #[serde(default)]
+    pub origins: Vec<u32>,
+    /// The communities of which a black hole carries one; without any, none can be asked for.
+    #[serde(default)]
+    pub communities: Vec<Community>,
+    /// Whether Flowspec rules are agreed.
+    #[serde(default)]
+    pub flowspec: bool,
+    /// Most routes at a time.
+    #[serde(default = "default_memorandum_routes")]
+    pub max_routes: usize,
+    /// From when it holds, as `2026-04-01T00:00:00Z`.
+    pub signed: String,
+    /// Until when.
+    pub until: String,
+    /// The end of each measure, as in a proposal.
+    #[serde(default = "default_memorandum_end")]
+    pub end: String,
+}
+
+const fn default_memorandum_routes() -> usize {
+    10
+}
+fn default_memorandum_end() -> String {
+    "by-hand:24h".to_owned()
+}
+
+impl MemorandumConfig {
+    /// The memorandum.
+    ///
+    /// # Errors
+    /// When a time cannot be read or something does not hold.
+    pub fn read(&self) -> Result<Memorandum, ConfigError> {
+        let bad = |reason: String| ConfigError::Value { place: format!("memorandum `{}`", self.id), reason };
+        let time = |key: &str, text: &str| {
+            text.parse::<suimon_base::Timestamp>().map_err(|e| bad(format!("{key} `{text}`: {e}")))
+        };
+        let (signed, until) = (time("signed", &self.signed)?, time("until", &self.until)?);
+        if signed >= until {
+            return Err(bad("it ends before it begins".to_owned()));
+        }
+        if self.prefixes.is_empty() || self.prefixes.iter().any(|p| p.prefix_len() == 0) {
+            return Err(bad("prefixes is empty, or names 0.0.0.0/0 or ::/0".to_owned()));
+        }
+        if self.communities.contains(&Community::NO_EXPORT) || self.communities.contains(&Community::NO_ADVERTISE) {
+            return Err(bad("communities: no-export and no-advertise mean something else".to_owned()));
+        }
+        if self.communities.is_empty() && !self.flowspec {
+            return Err(bad("neither communities nor flowspec: nothing could be asked for".to_owned()));
+        }
+        if self.max_routes == 0 || self.max_routes > MAX_OFFERS {
+            return Err(bad(format!("max-routes is not from 1 to {MAX_OFFERS}")));
+        }
+        if self.responsible_party.trim().is_empty() {
+            return Err(bad("responsible-party is empty".to_owned()));
+        }
+        self.end.parse::<suimon_base::End>().map_err(|e| bad(format!("end: {e}")))?;
+        Ok(Memorandum {
+            id: self.id.clone(),
+            customer: self.customer.clone(),
+            contact: self.contact.clone(),
+            responsible_party: self.responsible_party.clone(),
+            prefixes: self.prefixes.clone(),
+            origins: self.origins.iter().copied().map(suimon_base::Asn).collect(),
+            communities: self.communities.clone(),
+            flowspec: self.flowspec,
+            max_routes: self.max_routes,
+            signed,
+            until,
+            end: self.end.clone(),
+        })
+    }
+}
+
 /// `[bgp.bmp]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -193,6 +293,9 @@ fn families(roles: &[Role], v4: Option<Ipv4Addr>, v6: Option<Ipv6Addr>) -> Vec<F
     if roles.contains(&Role::Flowspec) {
         out.extend([Family::Flow4, Family::Flow6]);
     }
+    if roles.contains(&Role::Customer) {
+        out.extend(Family::ALL);
+    }
     out
 }
 
@@ -204,6 +307,8 @@ pub enum Role {
     Rtbh,
     /// It takes Flowspec rules.
     Flowspec,
+    /// It is a customer's router: what it announces are requests; it is told nothing.
+    Customer,
 }
 
 /// `[[bgp.peer]]`.
@@ -239,6 +344,9 @@ pub struct PeerConfig {
     /// Hops to a peer that is not on the same link: the TTL of what we send.
     #[serde(default)]
     pub multihop: Option<u8>,
+    /// With the role `customer`: the memorandum on file under which it may ask.
+    #[serde(default)]
+    pub memorandum: Option<String>,
     /// Sends with TTL 255, for a peer that checks it (GTSM, RFC 5082).
     #[serde(default)]
     pub gtsm: bool,
@@ -461,6 +569,7 @@ impl PeerConfig {
             hold_s: default_hold_s(),
             retry_s: default_retry_s(),
             multihop: None,
+            memorandum: None,
             gtsm: false,
             md5_password_file: None,
             graceful_restart: false,
@@ -470,6 +579,11 @@ impl PeerConfig {
             flowspec_communities: default_flowspec(),
             large_communities: Vec::new(),
         }
+    }
+
+    /// Whether it is a customer's router.
+    pub fn is_customer(&self) -> bool {
+        self.roles.contains(&Role::Customer)
     }
 
     /// Where it listens.
@@ -500,6 +614,9 @@ impl PeerConfig {
         }
         if self.roles.contains(&Role::Rtbh) && self.next_hop_v4.is_none() && self.next_hop_v6.is_none() {
             return bad("the role rtbh needs next-hop-v4 or next-hop-v6, an address that the peer routes to nowhere");
+        }
+        if self.is_customer() != self.memorandum.is_some() || self.is_customer() && self.roles.len() > 1 {
+            return bad("the role customer stands alone and names its memorandum");
         }
         if self.hold_s < MIN_HOLD_S {
             return bad("hold-s is under 3; 0 would let filters outlive this host for ever");
@@ -542,7 +659,7 @@ impl BgpConfig {
             }
             (Driver::Own, Some(_)) => return bad("gobgp", "is only for driver = \"gobgp\""),
             (Driver::Gobgp, None) => return bad("gobgp", "is missing"),
-            (Driver::Gobgp, Some(_)) if !self.peers.is_empty() => {
+            (Driver::Gobgp, Some(_)) if !self.peers.iter().all(PeerConfig::is_customer) => {
                 return bad("peer", "with driver = \"gobgp\" the sessions are GoBGP's; configure its neighbours there");
             }
             (Driver::Gobgp, Some(gobgp)) => gobgp.check()?,
@@ -554,6 +671,20 @@ impl BgpConfig {
             return bad("peer", &format!("two peers are named `{}`", twice[0]));
         }
         self.peers.iter().try_for_each(PeerConfig::check)?;
+        if self.driver == Driver::Own && self.peers.iter().all(PeerConfig::is_customer) {
+            return bad("peer", "there are only customers; nobody would be told anything");
+        }
+        for (i, memo) in self.memoranda.iter().enumerate() {
+            memo.read()?;
+            if self.memoranda[..i].iter().any(|o| o.id == memo.id) {
+                return bad("memorandum", &format!("two are called `{}`", memo.id));
+            }
+        }
+        for peer in self.peers.iter().filter(|p| p.is_customer()) {
+            if !self.memoranda.iter().any(|m| Some(&m.id) == peer.memorandum.as_ref()) {
+                return bad(&format!("peer `{}`", peer.name), "its memorandum is not among [[bgp.memorandum]]");
+            }
+        }
         self.bmp.iter().try_for_each(BmpConfig::check)?;
         self.guard.check()
     }

@@ -49,6 +49,8 @@ pub struct BgpHand {
     /// With the number of changes of BMP's routers that its cone stands for.
     guard: Mutex<(u64, Guard)>,
     bmp: Option<Receiver>,
+    customers: Option<Speaker>,
+    desks: Vec<PeerConfig>,
     config: BgpConfig,
     clock: Arc<dyn Clock>,
     wait: Duration,
@@ -73,11 +75,19 @@ impl BgpHand {
     /// As [`BgpHand::start`].
     pub fn start_with(config: &BgpConfig, files: Files, clock: Arc<dyn Clock>) -> Result<BgpHand, StartError> {
         config.check()?;
+        // Customers have sessions of their own kind beside those that announce: nothing is ever told to them.
+        let (customers, others) = config.peers.iter().cloned().partition(PeerConfig::is_customer);
+        let of = |peers: Vec<PeerConfig>| BgpConfig { peers, ..config.clone() };
+        let (customers, config) = (of(customers), &of(others));
         let announcer: Arc<dyn Announcer> = match (config.driver, &config.gobgp) {
             (Driver::Gobgp, Some(gobgp)) => Arc::new(Gobgp::start(config, gobgp, files.tls.as_ref())?),
             _ => Arc::new(Speaker::start(config)?),
         };
         let mut hand = Self::with(announcer, config, files.cone, clock.clone());
+        if !customers.peers.is_empty() {
+            hand.customers = Some(Speaker::start(&customers)?);
+            hand.desks = customers.peers;
+        }
         if let Some(bmp) = &config.bmp {
             let guard = &config.guard;
             let spaces = guard.own.iter().chain(guard.customers.iter().flat_map(|c| &c.prefixes)).copied().collect();
@@ -105,7 +115,17 @@ impl BgpHand {
         let wait = Duration::from_millis(config.wait_ms);
         let start_wait = Duration::from_millis(config.start_wait_ms).max(wait);
         let guard = Mutex::new((0, guard));
-        BgpHand { announcer, guard, bmp: None, config: config.clone(), clock, wait, start_wait }
+        BgpHand {
+            announcer,
+            guard,
+            bmp: None,
+            customers: None,
+            desks: Vec::new(),
+            config: config.clone(),
+            clock,
+            wait,
+            start_wait,
+        }
     }
 
     /// The guard with what the routers say now.
@@ -129,6 +149,16 @@ impl BgpHand {
     fn addresses(&self, peer: Option<&str>) -> Vec<IpAddr> {
         let ours = self.config.peers.iter().filter(|p| peer.is_none_or(|name| p.name == name));
         ours.filter_map(|p| p.source).collect()
+    }
+
+    /// Sessions with customers, where some are configured, and who they are.
+    pub fn customers(&self) -> Option<(&Speaker, &[PeerConfig])> {
+        Some((self.customers.as_ref()?, &self.desks))
+    }
+
+    /// The configuration that it was started with, without the customers' sessions.
+    pub fn config(&self) -> &BgpConfig {
+        &self.config
     }
 
     /// The BMP receiver, where one is configured.

@@ -15,6 +15,7 @@ pub mod bmp;
 pub mod codec;
 pub mod config;
 pub mod convert;
+pub mod customer;
 pub mod gobgp;
 pub mod guard;
 pub mod hand;

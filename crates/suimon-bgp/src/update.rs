@@ -184,6 +184,17 @@ pub fn read(body: &[u8], four_octet: bool) -> Result<Update, UpdateError> {
     Ok(out)
 }
 
+/// Reads an UPDATE whose three parts were cut already.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_parts(withdrawn: &[u8], attributes: &[u8], nlri: &[u8], four_octet: bool) -> Result<Update, UpdateError> {
+    let too_long = UpdateError { offset: 0, reason: "a part is too long" };
+    let length = |part: &[u8]| u16::try_from(part.len()).map(u16::to_be_bytes).map_err(|_| too_long);
+    let body = [&length(withdrawn)?, withdrawn, &length(attributes)?, attributes, nlri].concat();
+    read(&body, four_octet)
+}
+
 fn family(b: &mut Bytes<'_>) -> Result<Option<Family>, UpdateError> {
     let numbers = (b.number(2)?, b.number(1)?);
     let number = |f: &Family| {

@@ -11,6 +11,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use suimon_base::Clock;
+use suimon_bgp::customer::desk::Desks;
 use suimon_bgp::hand::BgpHand;
 use suimon_console::{About, Console, SignIn, serve_tcp, serve_unix};
 use suimon_detect::Detector;
@@ -53,9 +54,12 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>, more_hands: Vec<Arc<dy
     let planner: Arc<dyn Planner> = Arc::new(FilterPlanner);
     let mut hands: Vec<Arc<dyn Hand>> = vec![Arc::new(ManualHand)];
     hands.extend(more_hands);
+    let mut desks = None;
     if let Some(bgp) = config.bgp {
         let hand = BgpHand::start_with(&bgp.config, bgp.files, clock.clone()).context("the BGP hand")?;
-        hands.push(Arc::new(hand));
+        let hand = Arc::new(hand);
+        desks = Desks::of(hand.clone(), clock.clone());
+        hands.push(hand);
     }
     let hand_names: Vec<String> = hands.iter().map(|h| h.name().to_owned()).collect();
     let sense = match config.collect {
@@ -99,6 +103,16 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>, more_hands: Vec<Arc<dy
         .map_err(|e| bad_input(e.to_string()))?;
 
     let (stop, stopped) = watch::channel(false);
+    if let Some(desks) = desks {
+        // It ends with the engine, and at the latest when the daemon is told to stop.
+        let (work, end) = (desks.run(handle.clone()), when(stopped.clone()));
+        tokio::spawn(async move {
+            tokio::select! {
+                () = work => {}
+                () = end => {}
+            }
+        });
+    }
     let sign_in = Arc::new(SignIn::new(random_seed()?));
     let unix = unix_listener(&config.socket)?;
     let console = || Console {

@@ -5,6 +5,7 @@ mod socket;
 
 use crate::announcer::{Announcer, PeerStatus, Standing, Ticket};
 use crate::config::{BgpConfig, PeerConfig};
+use crate::customer::AdjIn;
 use crate::guard::Cleared;
 use crate::route::{Family, Route, RouteKey, Scope};
 use crate::table::{Table, TableError};
@@ -34,6 +35,8 @@ struct PeerState {
     refreshes: u64,
     note: String,
     stopped: bool,
+    /// What a customer asks for.
+    adj_in: AdjIn,
 }
 
 impl PeerState {
@@ -64,7 +67,7 @@ impl Shared {
 
 /// Whether a peer with these families is to have a route.
 fn wants(config: &PeerConfig, families: &[Family], key: &RouteKey, route: &Route) -> bool {
-    families.contains(&key.family) && (config.edge || route.scope == Scope::All)
+    !config.is_customer() && families.contains(&key.family) && (config.edge || route.scope == Scope::All)
 }
 
 /// The announcer.
@@ -108,6 +111,11 @@ impl Speaker {
             runtime.spawn(peer::run(parts));
         }
         Ok(Speaker { shared, configs: config.peers.clone(), stop, runtime: Some(runtime) })
+    }
+
+    /// What a customer asks for now; `None` while its session is down.
+    pub fn adj_in(&self, peer: &str) -> Option<AdjIn> {
+        lock(&self.shared.peers).get(peer).filter(|p| p.up()).map(|p| p.adj_in.clone())
     }
 
     fn changed(&self, table: &Table) {

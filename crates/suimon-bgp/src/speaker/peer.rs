@@ -6,8 +6,10 @@
 use super::{Shared, socket, wants};
 use crate::codec::{self, PeerAttributes};
 use crate::config::PeerConfig;
+use crate::customer::AdjIn;
 use crate::route::{Family, Route, RouteKey, Target};
 use crate::table::Table;
+use crate::update;
 use bytes::{Buf, BytesMut};
 use rustbgpd_fsm::{Action, Event, NegotiatedSession, Session, SessionState, TimerType};
 use rustbgpd_wire::{
@@ -319,6 +321,18 @@ impl Peer {
                 self.note(format!("the peer closed with {:?}, subcode {}", n.code, n.subcode));
                 self.feed(Event::NotificationReceived(n));
             }
+            Message::Update(u) if self.parts.config.is_customer() => {
+                let four = self.attributes.four_octet_as;
+                let read = update::read_parts(&u.withdrawn_routes, &u.path_attributes, &u.nlri, four);
+                if let Err(e) = &read {
+                    self.note(format!("the customer sent an UPDATE that cannot be read: {e}"));
+                }
+                self.parts.shared.update(&self.parts.config.name, |s| match read {
+                    Ok(update) => s.adj_in.take(update),
+                    Err(_) => s.adj_in.unreadable += 1,
+                });
+                self.feed(Event::UpdateReceived);
+            }
             Message::Update(_) => {
                 // We only announce: whatever the peer offers is neither read nor kept.
                 self.parts.shared.update(&self.parts.config.name, |s| s.updates_ignored += 1);
@@ -488,6 +502,7 @@ impl Peer {
             s.note = note;
             s.done = 0;
             s.adj_out.clear();
+            s.adj_in = AdjIn::default();
         });
         self.sync();
         if self.outbox.is_empty() {

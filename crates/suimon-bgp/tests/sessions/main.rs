@@ -6,6 +6,7 @@ mod apply;
 mod arrive;
 mod bmp;
 mod bytes;
+mod customer;
 mod daemons;
 mod gobgp;
 mod hand;

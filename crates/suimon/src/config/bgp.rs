@@ -31,6 +31,14 @@ pub fn read(mut config: BgpConfig, register: &Register, folder: &Path) -> anyhow
         }
     }
     config.check().map_err(|e| bad_input(e.to_string()))?;
+    for memo in &config.memoranda {
+        let Some(customer) = register.customer(&memo.customer) else {
+            return Err(bad_input(format!("bgp.memorandum `{}`: no customer is called `{}`", memo.id, memo.customer)));
+        };
+        if !customer.contacts.iter().any(|c| c.id == memo.contact) {
+            return Err(bad_input(format!("bgp.memorandum `{}`: no contact is called `{}`", memo.id, memo.contact)));
+        }
+    }
     let mut cone = Cone::default();
     let guard = &config.guard;
     let open = |path: &PathBuf| {
@@ -119,6 +127,11 @@ roles = ["flowspec"]
         let error =
             Config::parse(&format!("{BASE}{gobgp}").replace("driver = \"gobgp\"\n", ""), folder.path()).unwrap_err();
         assert!(format!("{error:#}").contains("driver"), "{error:#}");
+        let memo = "[[bgp.memorandum]]\nid = \"M-1\"\ncustomer = \"nobody\"\ncontact = \"noc\"\nresponsible-party = \"x\"\n\
+                    prefixes = [\"198.51.100.0/24\"]\nflowspec = true\nsigned = \"2026-01-01T00:00:00Z\"\n\
+                    until = \"2027-01-01T00:00:00Z\"\n";
+        let error = Config::parse(&format!("{BASE}{memo}"), folder.path()).unwrap_err();
+        assert!(format!("{error:#}").contains("no customer is called `nobody`"), "{error:#}");
         let md5 = BASE.replace("roles", "md5-password-file = \"x\"\nroles");
         assert!(format!("{:#}", Config::parse(&md5, folder.path()).unwrap_err()).contains("TCP-MD5"));
     }
