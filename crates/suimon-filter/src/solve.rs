@@ -7,8 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// Branch-and-bound steps before the search stops and the best solution so far is returned as not proven least.
-pub const MAX_STEPS: u32 = 200_000;
+/// Work of branch and bound, in entries of rows looked at, before it stops and the best solution so far is returned as not
+/// proven least: about half a second.
+pub const MAX_WORK: u64 = 10_000_000;
 
 /// Chosen columns, ascending, and whether no smaller choice exists.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,17 +34,19 @@ pub fn cover(rows: impl IntoIterator<Item = Vec<usize>>) -> Solution {
     let mut chosen = BTreeSet::new();
     reduce(&mut rows, &mut chosen);
     let mut least = true;
+    let mut left = MAX_WORK;
     for part in parts(rows) {
-        let mut search = Search { best: greedy(&part), steps: 0 };
-        search.run(part, BTreeSet::new());
-        least &= search.steps < MAX_STEPS;
+        let mut search = Search { best: greedy(&part), left };
+        least &= search.run(part, BTreeSet::new()).is_some();
+        left = search.left;
         chosen.extend(search.best);
     }
     Solution { columns: chosen.into_iter().collect(), least }
 }
 
-/// Essential columns and dominance, until nothing changes.
-fn reduce(rows: &mut Vec<Vec<usize>>, chosen: &mut BTreeSet<usize>) {
+/// Essential columns and dominance, until nothing changes; returns how many entries were looked at.
+fn reduce(rows: &mut Vec<Vec<usize>>, chosen: &mut BTreeSet<usize>) -> u64 {
+    let mut work = 0;
     loop {
         let essential: BTreeSet<usize> = rows.iter().filter(|r| r.len() == 1).map(|r| r[0]).collect();
         if !essential.is_empty() {
@@ -51,10 +54,11 @@ fn reduce(rows: &mut Vec<Vec<usize>>, chosen: &mut BTreeSet<usize>) {
             chosen.extend(essential);
         }
         let before: usize = rows.iter().map(Vec::len).sum();
+        work += before as u64 + 1;
         drop_dominating_rows(rows);
         drop_dominated_columns(rows);
         if rows.iter().map(Vec::len).sum::<usize>() == before && !rows.iter().any(|r| r.len() == 1) {
-            return;
+            return work;
         }
     }
 }
@@ -156,21 +160,21 @@ fn greedy(rows: &[Vec<usize>]) -> BTreeSet<usize> {
 
 struct Search {
     best: BTreeSet<usize>,
-    steps: u32,
+    left: u64,
 }
 
 impl Search {
-    fn run(&mut self, mut rows: Vec<Vec<usize>>, mut chosen: BTreeSet<usize>) {
-        self.steps += 1;
-        if self.steps >= MAX_STEPS {
-            return;
-        }
-        reduce(&mut rows, &mut chosen);
+    /// Looks at everything that could be better than the best; `None` when the work is used up.
+    fn run(&mut self, mut rows: Vec<Vec<usize>>, mut chosen: BTreeSet<usize>) -> Option<()> {
+        let work = reduce(&mut rows, &mut chosen) + chosen.len() as u64;
+        let left = self.left.checked_sub(work);
+        self.left = left.unwrap_or(0);
+        left?;
         if rows.is_empty() {
             if chosen.len() < self.best.len() {
                 self.best = chosen;
             }
-            return;
+            return Some(());
         }
         // Rows without a common column need a column each.
         let mut used = BTreeSet::new();
@@ -182,15 +186,16 @@ impl Search {
             }
         }
         if chosen.len() + bound >= self.best.len() {
-            return;
+            return Some(());
         }
-        let Some(row) = rows.iter().min_by_key(|r| r.len()).cloned() else { return };
+        let Some(row) = rows.iter().min_by_key(|r| r.len()).cloned() else { return Some(()) };
         for column in row {
             let mut next = chosen.clone();
             next.insert(column);
             let left = rows.iter().filter(|r| !r.contains(&column)).cloned().collect();
-            self.run(left, next);
+            self.run(left, next)?;
         }
+        Some(())
     }
 }
 

@@ -111,51 +111,6 @@ proptest! {
     }
 }
 
-fn net() -> impl Strategy<Value = ipnet::IpNet> {
-    let v4 = (0u32..64, 26u8..=32).prop_map(|(x, len)| {
-        let a = std::net::Ipv4Addr::from_bits(0xc000_0240 + x);
-        ipnet::IpNet::V4(ipnet::Ipv4Net::new_assert(a, len).trunc())
-    });
-    prop_oneof![4 => v4, 1 => (0u32..16).prop_map(v6)]
-}
-
-fn rules() -> impl Strategy<Value = RuleSet> {
-    let ports = || prop::collection::vec((0u16..30, 0u16..3).prop_map(|(lo, n)| PortRange { lo, hi: lo + n }), 0..3);
-    let proto = prop::sample::select(vec![None, Some(1), Some(6), Some(17), Some(17)]);
-    let nets = || prop::collection::vec(net(), 0..4);
-    let action = prop_oneof![6 => Just(Action::Discard), 1 => Just(Action::Permit)];
-    let rule = (nets(), nets(), proto, ports(), ports(), action).prop_map(|(src, dst, proto, a, b, action)| {
-        let ported = matches!(proto, Some(6 | 17));
-        let (src_ports, dst_ports) = if ported { (a, b) } else { (vec![], vec![]) };
-        Rule { matches: Match { src, dst, proto, src_ports, dst_ports, ..Match::default() }, action }
-    });
-    prop::collection::vec(rule, 1..4).prop_map(|rules| RuleSet { rules })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
-
-    /// What `compile` gives out is proved; nothing may be refused because the written text is wrong, and no list may be
-    /// longer than its counterpart in `basic` or shorter than the bound.
-    #[test]
-    fn texts_prove_equal(set in rules()) {
-        for dialect in Dialect::ALL {
-            let basic = compile(&set, dialect, &Options::default());
-            match compile(&set, dialect, &options()) {
-                Ok(c) => {
-                    prop_assert!(c.proof.equal && c.at_least <= c.lines && c.least == (c.at_least == c.lines));
-                    if let Ok(basic) = basic {
-                        prop_assert!(c.lines <= basic.lines, "{} {}\n{}\n{}", c.lines, basic.lines, c.text, basic.text);
-                        prop_assert!(c.at_least <= basic.lines);
-                    }
-                }
-                Err(e @ CompileError::NotProved(_)) => return Err(TestCaseError::fail(format!("{dialect}: {e}"))),
-                Err(_) => {}
-            }
-        }
-    }
-}
-
 #[test]
 fn a_hole_costs_two_lines() {
     let dst = (0..8).filter(|&i| i != 5).map(v6).collect();
@@ -318,4 +273,27 @@ fn the_undo_unbinds_where_the_list_was_bound() {
     let basic = compile(&set, Dialect::CiscoIos, &Options { profile: Profile::Basic, ..bound }).unwrap();
     assert_eq!(basic.undo, wanted);
     assert_eq!(basic.warnings, compiled.warnings[..basic.warnings.len()]);
+}
+
+/// All ports together are no condition, so joining them would take non-first fragments that are to pass.
+#[test]
+fn joined_ports_do_not_take_fragments() {
+    let net = |n: &str| -> Vec<ipnet::IpNet> { vec![n.parse().unwrap()] };
+    let later = Some(suimon_base::rule::FragmentMatch::Later);
+    let keep = Match { src: net("198.51.0.0/21"), dst: net("198.51.0.0/22"), proto: Some(17), ..Match::default() };
+    let keep = Rule { matches: Match { fragment: later, ..keep }, action: Action::Permit };
+    let ports = |list: &[(u16, u16)]| list.iter().map(|&(lo, hi)| PortRange { lo, hi }).collect::<Vec<_>>();
+    let some = Match {
+        proto: Some(17),
+        src_ports: ports(&[(142, 143), (151, 151)]),
+        dst_ports: ports(&[(20, 21)]),
+        ..Match::default()
+    };
+    let host = Match { src: net("198.51.2.52/31"), ..Match::default() };
+    let set = RuleSet { rules: vec![keep, discard(some), discard(host)] };
+    for dialect in Dialect::ALL {
+        if let Err(e @ CompileError::NotProved(_)) = compile(&set, dialect, &options()) {
+            panic!("{dialect}: {e}");
+        }
+    }
 }

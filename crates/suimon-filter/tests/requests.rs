@@ -484,3 +484,62 @@ mod countries {
         }
     }
 }
+
+/// What was asked before is not asked now.
+#[test]
+fn quoted_lines_below_an_answer_are_left_out() {
+    let text = "宛先: 192.0.2.9\n53/UDP\n\n> 前回のメール: 203.0.113.0/24 は解除済みです\n> お世話になっております\n";
+    let p = parse(text).unwrap();
+    let dst: Vec<String> = p.rules.rules[0].matches.dst.iter().map(ToString::to_string).collect();
+    assert_eq!(dst, ["192.0.2.9/32"]);
+    let asked = p.questions.iter().find(|q| q.id == QuestionId::QuotedLines).unwrap();
+    assert!(asked.text_en.contains("203.0.113.0/24") && !asked.text_en.contains("お世話"), "{}", asked.text_en);
+    // Quoted as a whole, it is the request.
+    let whole = parse("お願いします。\n> 宛先: 192.0.2.9\n> 53/UDP\n").unwrap();
+    assert!(!ids(&whole.questions).contains(&QuestionId::QuotedLines) && whole.rules.rules.len() == 1);
+    // Places are those of the mail as it came.
+    let e = parse("> 192.0.2.1\n192.0.2.1/24\n").unwrap_err();
+    assert_eq!(e.line, 2);
+}
+
+#[test]
+fn sources_with_destinations_are_asked_about() {
+    let p = parse("source 198.51.100.7\ndestination 192.0.2.9\n53/UDP\n").unwrap();
+    assert!(ids(&p.questions).contains(&QuestionId::Pairs));
+    let toml = "[[rules]]\nsrc = [\"198.51.100.7\"]\ndst = [\"192.0.2.9\"]\n";
+    assert!(!ids(&parse(toml).unwrap().questions).contains(&QuestionId::Pairs));
+}
+
+/// What asks not to drop is not read as a drop.
+#[test]
+fn releases_and_negations_are_refused() {
+    for text in [
+        "please unblock 192.0.2.9 53/udp",
+        "do not block 192.0.2.9 53/udp",
+        "192.0.2.9 53/udp: don't drop this please",
+        "Please stop filtering 192.0.2.9 53/udp",
+        "192.0.2.9 への 53/UDP の遮断を解除してください",
+        "192.0.2.9 53/UDP は遮断しないでください",
+        "53/UDP 192.0.2.9\n遮断解除をお願いします",
+    ] {
+        let e = parse(text).unwrap_err();
+        assert!(e.to_string().contains("not to drop"), "{text}: {e}");
+    }
+    for text in [
+        "192.0.2.9 53/UDP を遮断し、12月1日9時に遮断を解除してください",
+        "192.0.2.9 53/UDP。攻撃が収まり次第、遮断を解除してください",
+        "block 192.0.2.9 53/udp, not urgent",
+        "192.0.2.9 53/udp, please filter it",
+    ] {
+        parse(text).unwrap_or_else(|e| panic!("{text}: {e}"));
+    }
+}
+
+/// A list with its groups, inside a mail.
+#[test]
+fn lists_with_groups_are_requests() {
+    let text = "以下をお願いします。\n> object-group ip address CUSTOMER\n>  10 host 192.0.2.1\n>  20 192.0.2.16/28\n\
+                > ip access-list A\n>  10 deny udp any eq 53 addrgroup CUSTOMER\n>  20 permit ip any any\n";
+    let p = parse(text).unwrap();
+    assert_eq!(p.rules.rules[0].matches.dst.len(), 2, "{:?}", p.rules);
+}

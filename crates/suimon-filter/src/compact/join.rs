@@ -41,7 +41,13 @@ fn unite(family: Family, list: Vec<CompactLine>, field: usize, caps: &Caps) -> V
     for (key, (order, sets)) in groups {
         let union = RangeSet::new(sets.iter().flat_map(|s| s.ranges().iter().copied()));
         let pieces = pieces(family, field, &union, caps);
-        let better = pieces.as_ref().is_some_and(|p| p.len() <= sets.len());
+        // All ports together would be no condition, and the line would take non-first fragments too.
+        let sayable = |set: &RangeSet| {
+            let mut fields = key.clone();
+            fields[field] = set.clone();
+            caps.sayable(&fields, family)
+        };
+        let better = pieces.as_ref().is_some_and(|p| p.len() <= sets.len() && p.iter().all(sayable));
         for set in if better { pieces.unwrap_or_default() } else { sets } {
             let mut fields = key.clone();
             fields[field] = set;

@@ -87,7 +87,10 @@ impl Caps {
         let test = || boxes::flag_test(&b[FLAGS]).is_some_and(|(mask, value)| mask == value && mask.is_power_of_two());
         let zero = (ports || flags) && [SPORT, DPORT, FLAGS].iter().all(|&f| b[f].contains(0));
         let tcp_udp = || b[PROTO] == RangeSet::new([(6, 6), (17, 17)]);
-        let refused = (self.one_flag && flags && !test())
+        // Only what names ports or flags leaves non-first fragments out.
+        let first_only = b[FRAG].is(0, 0) && !ports && !flags;
+        let refused = first_only
+            || (self.one_flag && flags && !test())
             || (!self.later && b[FRAG].is(1, 1))
             || (self.zero_takes_later && zero)
             || (self.pairs_ports && ports && b[PROTO].count() > 1 && !tcp_udp());

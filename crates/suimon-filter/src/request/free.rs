@@ -91,7 +91,7 @@ fn with_ports(word: &str) -> Option<u8> {
 }
 
 /// Words after which a request means something else than its addresses and ports say.
-const REFUSED: [(&str, &str); 16] = [
+const REFUSED: [(&str, &str); 19] = [
     ("以外", "exceptions"),
     ("除く", "exceptions"),
     ("除き", "exceptions"),
@@ -103,6 +103,9 @@ const REFUSED: [(&str, &str); 16] = [
     ("permit", "permits"),
     ("allow", "permits"),
     ("許可", "permits"),
+    ("unblock", "releases"),
+    ("unblocked", "releases"),
+    ("whitelist", "permits"),
     ("海外", "countries"),
     ("国外", "countries"),
     ("国内", "countries"),
@@ -110,12 +113,22 @@ const REFUSED: [(&str, &str); 16] = [
     ("countries", "countries"),
 ];
 
+/// Words that ask for a drop, and those before them that turn it round.
+const DROPS: [&str; 8] = ["block", "blocking", "drop", "dropping", "filter", "filtering", "deny", "discard"];
+const TURNS: [&str; 7] = ["not", "don", "dont", "never", "stop", "without", "no"];
+/// Japanese words that ask not to drop, or to take a drop away.
+const NOT_DROPPED: [&str; 7] =
+    ["遮断しない", "遮断せず", "遮断不要", "ブロックしない", "フィルタしない", "止めない", "落とさない"];
+const RELEASES: [&str; 7] =
+    ["遮断を解除", "遮断の解除", "遮断解除", "ブロックを解除", "ブロック解除", "フィルタを解除", "フィルタ解除"];
+
 /// Why a country is not read.
 pub const COUNTRY: &str = "a country is not a set of addresses: registration, geolocation, origin AS, operator and ingress link differ; name the prefixes, or see what each would take with `suimon filter request --data DIR`";
 
 fn refused(token: &Token, kind: &str) -> RequestError {
     token.error(match kind {
         "exceptions" => "exceptions are not read from free text, since a wrong guess would drop the wrong half; name what to drop, or use TOML with action = \"permit\" before the rule",
+        "releases" => "this asks not to drop, or to take a drop away, and a request names what to drop; a filter that was given out is taken away by its undo",
         "permits" => "permits are not read from free text; name only what to drop, or use TOML with action = \"permit\" before the rule",
         _ => COUNTRY,
     })
@@ -130,9 +143,24 @@ pub fn changes_meaning(token: &Token) -> bool {
     }
 }
 
-/// The rules of a free text.
+/// The rules of a free text. Where the writer's own lines name addresses, those of quoted lines are left out: what was asked
+/// before, or said to be over, is not asked now.
 pub fn parse(text: &str) -> Result<(RuleSet, Notes), RequestError> {
-    let mut f = Free { tokens: lex::tokens(text)?, ..Free::default() };
+    if let Some(own) = lex::without_quotes(text) {
+        let addresses = |tokens: &[Token]| tokens.iter().filter(|t| matches!(t.kind, Kind::Addr(_))).count();
+        let tokens = lex::tokens(&own)?;
+        if addresses(&tokens) > 0 {
+            let quoted = text.lines().zip(own.lines()).filter(|(all, own)| all != own).map(|(all, _)| all);
+            let named = |line: &&str| lex::tokens(line).is_ok_and(|t| addresses(&t) > 0);
+            let left_out = quoted.filter(named).map(|l| l.trim().chars().take(60).collect()).collect();
+            return of_tokens(tokens, &own, Notes { left_out, ..Notes::default() });
+        }
+    }
+    of_tokens(lex::tokens(text)?, text, Notes::default())
+}
+
+fn of_tokens(tokens: Vec<Token>, text: &str, notes: Notes) -> Result<(RuleSet, Notes), RequestError> {
+    let mut f = Free { tokens, notes: Notes { free: true, ..notes }, ..Free::default() };
     while f.at < f.tokens.len() {
         f.step()?;
         if f.items > MAX_ITEMS {
@@ -219,6 +247,13 @@ impl Free {
         if let Some((_, kind)) = REFUSED.iter().find(|(w, _)| t.contains(w)) {
             return Err(refused(token, kind));
         }
+        // "の遮断を解除" asks for it now, "9時に遮断を解除" says when it ends.
+        let before = |w: &&str| t.find(*w).map(|at| t[..at].chars().last());
+        let comma = self.at > 1 && matches!(self.kind(self.at - 2), Some(Kind::Comma));
+        let now = |last: Option<char>| matches!(last, Some('の' | 'は' | 'も')) || (last.is_none() && !comma);
+        if NOT_DROPPED.iter().any(|w| t.contains(w)) || RELEASES.iter().filter_map(before).any(now) {
+            return Err(refused(token, "releases"));
+        }
         let until = t.contains("まで") && !["これまで", "それまで", "今まで", "ここまで"].iter().any(|w| t.contains(w));
         if until || ["期限", "終了", "解除", "期間"].iter().any(|w| t.contains(w)) {
             self.notes.end = true;
@@ -258,6 +293,10 @@ impl Free {
     }
 
     fn word(&mut self, i: usize, token: &Token, w: &str) -> Result<(), RequestError> {
+        // "do not block", "don't drop", "stop filtering".
+        if DROPS.contains(&w) && (1..=3).any(|n| i >= n && self.is_word(i - n, &TURNS)) {
+            return Err(refused(token, "releases"));
+        }
         if let Some((_, kind)) = REFUSED.iter().find(|(r, _)| *r == w) {
             return Err(refused(token, kind));
         }

@@ -88,6 +88,13 @@ fn refang(chars: &[Ch]) -> Vec<Ch> {
     out
 }
 
+/// The text with blank lines for the quoted ones (`> …`), where there are such.
+pub fn without_quotes(text: &str) -> Option<String> {
+    let quoted = |line: &str| line.chars().map(plain).find(|c| !c.is_whitespace()) == Some('>');
+    let own = |line: &str| format!("{}\n", if quoted(line) { "" } else { line });
+    text.lines().any(quoted).then(|| text.lines().map(own).collect())
+}
+
 /// The tokens of a request.
 pub fn tokens(text: &str) -> Result<Vec<Token>, RequestError> {
     let mut out = Vec::new();

@@ -183,6 +183,10 @@ struct Notes {
     unread: Vec<String>,
     /// Lines around a router's list that were not read.
     unread_lines: Vec<String>,
+    /// The request is free text.
+    free: bool,
+    /// Quoted lines with addresses that were left out, as far as they are shown.
+    left_out: Vec<String>,
     /// The end that a router adds to a list of denies is not part of the request.
     end_left_out: bool,
     /// The end that a router adds to a list with permits is part of the request.

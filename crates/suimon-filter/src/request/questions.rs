@@ -46,6 +46,10 @@ pub enum QuestionId {
     ListEnd,
     /// Lines around a router's list that were not read.
     UnreadLines,
+    /// Quoted lines name addresses too.
+    QuotedLines,
+    /// Sources and destinations are named: only the pairs?
+    Pairs,
 }
 
 /// One open point.
@@ -81,6 +85,7 @@ pub fn of(rules: &RuleSet, notes: &Notes, context: &Context) -> Vec<Question> {
     let mut out = Vec::new();
     ports(rules, notes, &mut out);
     headers(rules, notes, &mut out);
+    sides(rules, notes, &mut out);
     addresses(rules, context, &mut out);
     super::hits::questions(rules, context, &mut out);
     super::hits::around(notes, &mut out);
@@ -242,6 +247,47 @@ fn headers(rules: &RuleSet, notes: &Notes, out: &mut Vec<Question>) {
             (
                 "アドレスとポートの組が複数あります。それぞれの組ごとに適用しますか。".into(),
                 "各ポートは、一緒に書かれたアドレスにだけ適用します。",
+            ),
+        ));
+    }
+}
+
+/// Most quoted lines that a question shows.
+const SHOWN: usize = 4;
+
+fn sides(rules: &RuleSet, notes: &Notes, out: &mut Vec<Question>) {
+    if !notes.left_out.is_empty() {
+        let shown: Vec<String> = notes.left_out.iter().take(SHOWN).map(|l| format!("\"{l}\"")).collect();
+        let (list, more) = (shown.join(", "), if notes.left_out.len() > SHOWN { ", …" } else { "" });
+        out.push(ask(
+            QuestionId::QuotedLines,
+            "left-out",
+            (
+                format!("Quoted lines name addresses too: {list}{more}. Are they meant?"),
+                "They are not filtered: the mail names addresses outside the quotes. Take the quote marks away if they are \
+                 meant.",
+            ),
+            (
+                format!("引用部分にもアドレスがあります: {list}{more}。これらも対象ですか。"),
+                "引用の外にアドレスがあるため、引用部分は遮断しません。対象の場合は引用記号を外してください。",
+            ),
+        ));
+    }
+    let both = |r: &suimon_base::Rule| !r.matches.src.is_empty() && !r.matches.dst.is_empty();
+    if notes.free && rules.rules.iter().any(both) {
+        out.push(ask(
+            QuestionId::Pairs,
+            "pairs",
+            (
+                "Sources and destinations are named: only packets from these sources to these destinations, or also what \
+                 others send to the destinations?"
+                    .into(),
+                "Only packets from a named source to a named destination are dropped. If the attack has other sources \
+                 too, it goes on.",
+            ),
+            (
+                "送信元と宛先の両方が記載されています。その送信元から宛先への通信だけですか。".into(),
+                "記載の送信元から記載の宛先への通信だけを遮断します。ほかの送信元からの攻撃は止まりません。",
             ),
         ));
     }

@@ -135,7 +135,9 @@ fn list_of(text: &str) -> Result<(String, Vec<String>), RequestError> {
         let l = unnumbered(l);
         SIGNS.iter().any(|(_, signs)| shows(l, signs))
     };
-    let first = lines.iter().position(telling).unwrap_or(0);
+    // Groups and prefix lists stand before the list that names them.
+    let defines = |l: &&str| ["object-group ", "policy-options"].iter().any(|s| l.trim_start().starts_with(s));
+    let first = lines.iter().position(|l| telling(l) || defines(l)).unwrap_or(0);
     let last = lines.iter().rposition(|l| belongs(l)).unwrap_or(lines.len().saturating_sub(1)).max(first);
     let mut unread = Vec::new();
     let mut kept = Vec::with_capacity(lines.len());

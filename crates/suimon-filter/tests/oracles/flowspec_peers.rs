@@ -3,7 +3,7 @@
 //! GoBGP listens on 127.0.0.1, BIRD comes from 127.0.0.2 and FRR from 127.0.0.3, all on free ports. Their printed routes
 //! are read back here, with code that the reader of the dialect does not share, and compared with the request.
 
-use crate::random::{Requests, say, seed};
+use crate::random::{Kind, Requests, say, seed};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -309,7 +309,7 @@ fn frr_rules(text: &str) -> Vec<Rule> {
 fn peers_agree(test: &str, requests: usize) {
     let Some(peers) = Peers::start(test) else { return };
     let seed = seed(test);
-    let mut source = Requests::new(seed, true);
+    let mut source = Requests::new(seed, Kind::Any { limits: true });
     let (mut done, mut rules, mut packet_rates) = (0, 0, 0);
     while done < requests {
         let set = source.next();

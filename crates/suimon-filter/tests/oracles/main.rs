@@ -2,6 +2,7 @@
 
 mod flowspec_peers;
 mod nft_packets;
+mod properties;
 mod random;
 mod readers;
 mod round_trip;

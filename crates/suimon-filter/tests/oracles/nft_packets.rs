@@ -3,7 +3,7 @@
 //! Each packet has its own Ethernet source address. One table counts what arrives (priority -460, before the filter),
 //! another what is left (-440, after it), one counter for each address; `nft -j` reads them back.
 
-use crate::random::{Requests, packets, say, seed, verdict};
+use crate::random::{Kind, Requests, packets, say, seed, verdict};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use suimon_base::flow::Fragment;
@@ -162,7 +162,7 @@ fn frame(p: &PacketHeader, bait: (u16, u16, u8), index: usize) -> String {
 
 fn kernel_agrees(test: &str, requests: usize) {
     let seed = seed(test);
-    let mut source = Requests::new(seed, false);
+    let mut source = Requests::new(seed, Kind::Any { limits: false });
     let (mut cases, mut asked) = (Vec::new(), Vec::new());
     while cases.len() < requests {
         let set = source.next();

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use suimon_base::flow::Fragment;
 use suimon_base::rule::{FragmentMatch, TcpFlags};
 use suimon_base::{Action, Match, PacketHeader, PortRange, Rule, RuleSet};
+use suimon_filter::dialect::Dialect;
 
 /// A figure or a seed, for who runs the test with `--nocapture` or sees it fail.
 #[expect(clippy::print_stdout, reason = "a long run says what it did, and a failure its seed")]
@@ -23,21 +24,37 @@ pub fn seed(test: &str) -> u64 {
     seed
 }
 
+/// What requests are like.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// Whatever the model can say, with rates or without.
+    Any { limits: bool },
+    /// What a dialect can mostly say, with rates for addresses that nothing else names.
+    Of(Dialect),
+    /// Few addresses and ports, of which many lists are possible.
+    Dense,
+}
+
 /// Requests one after the other from one seed.
 pub struct Requests {
     runner: TestRunner,
-    limits: bool,
+    strategy: BoxedStrategy<RuleSet>,
 }
 
 impl Requests {
-    pub fn new(seed: u64, limits: bool) -> Self {
+    pub fn new(seed: u64, kind: Kind) -> Self {
         let mut bytes = [0u8; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-        Requests { runner: TestRunner::new_with_rng(Config::default(), rng), limits }
+        let strategy = match kind {
+            Kind::Any { limits } => rules(1, limits).boxed(),
+            Kind::Of(dialect) => rules_of(dialect),
+            Kind::Dense => dense().boxed(),
+        };
+        Requests { runner: TestRunner::new_with_rng(Config::default(), rng), strategy }
     }
     pub fn next(&mut self) -> RuleSet {
-        rules(self.limits).new_tree(&mut self.runner).expect("no filter can run dry").current()
+        self.strategy.new_tree(&mut self.runner).expect("no filter can run dry").current()
     }
 }
 
@@ -53,18 +70,25 @@ fn net() -> impl Strategy<Value = ipnet::IpNet> {
     prop_oneof![3 => v4, 2 => v6]
 }
 
-fn ports() -> impl Strategy<Value = Vec<PortRange>> {
-    let one = (1u16..200, 0u16..4).prop_map(|(lo, n)| PortRange { lo, hi: lo + n });
+fn nets() -> impl Strategy<Value = Vec<ipnet::IpNet>> {
+    prop::collection::vec(net(), 0..4)
+}
+
+fn ports(lowest: u16) -> impl Strategy<Value = Vec<PortRange>> {
+    let one = (lowest..200, 0u16..4).prop_map(|(lo, n)| PortRange { lo, hi: lo + n });
     prop_oneof![2 => Just(vec![]), 2 => prop::collection::vec(one, 1..3)]
 }
 
-fn matching() -> impl Strategy<Value = Match> {
-    let nets = || prop::collection::vec(net(), 0..4);
+fn action(rates: Vec<Action>) -> impl Strategy<Value = Action> {
+    prop_oneof![8 => Just(Action::Discard), 1 => Just(Action::Permit), 1 => prop::sample::select(rates)]
+}
+
+fn matching(lowest: u16) -> impl Strategy<Value = Match> {
     let proto = prop::sample::select(vec![None, Some(1), Some(6), Some(6), Some(17), Some(17), Some(47)]);
     let flags =
         prop::sample::select(vec![None, None, Some((0x12, 2)), Some((0x10, 0x10)), Some((0x3f, 3)), Some((0x3f, 0))]);
     let lengths = prop::sample::select(vec![vec![], vec![], vec![], vec![PortRange { lo: 400, hi: 500 }]]);
-    (nets(), nets(), proto, ports(), ports(), flags, 0u8..6, lengths).prop_map(
+    (nets(), nets(), proto, ports(lowest), ports(lowest), flags, 0u8..6, lengths).prop_map(
         |(src, dst, proto, src_ports, dst_ports, flags, later, lengths)| {
             let ported = matches!(proto, Some(6 | 17));
             let (src_ports, dst_ports) = if ported { (src_ports, dst_ports) } else { (vec![], vec![]) };
@@ -76,11 +100,120 @@ fn matching() -> impl Strategy<Value = Match> {
     )
 }
 
-fn rules(limits: bool) -> impl Strategy<Value = RuleSet> {
+/// Rules of every kind; ports from `lowest`.
+pub fn rules(lowest: u16, limits: bool) -> impl Strategy<Value = RuleSet> {
     let rates = vec![Action::LimitPps(1000), Action::LimitBps(80_000), Action::LimitBps(12_000_000)];
-    let rate = prop::sample::select(if limits { rates } else { vec![Action::Discard] });
-    let action = prop_oneof![8 => Just(Action::Discard), 1 => Just(Action::Permit), 1 => rate];
-    let rule = (matching(), action).prop_map(|(matches, action)| Rule { matches, action });
+    let action = action(if limits { rates } else { vec![Action::Discard] });
+    let rule = (matching(lowest), action).prop_map(|(matches, action)| Rule { matches, action });
+    prop::collection::vec(rule, 1..4).prop_map(|rules| RuleSet { rules })
+}
+
+/// Dialects that put all lines of a rate into one class.
+fn has_classes(dialect: Dialect) -> bool {
+    use Dialect::{AristaEos, CiscoIos, CiscoNxos, CiscoXr, HuaweiVrp};
+    matches!(dialect, AristaEos | CiscoIos | CiscoNxos | CiscoXr | HuaweiVrp)
+}
+
+fn v4_only(list: Vec<ipnet::IpNet>) -> Vec<ipnet::IpNet> {
+    let kept: Vec<_> = list.into_iter().filter(|n| n.addr().is_ipv4()).collect();
+    if kept.is_empty() { vec!["198.51.100.0/24".parse().expect("a prefix")] } else { kept }
+}
+
+/// A match that the dialect can mostly say.
+fn matching_of(dialect: Dialect) -> impl Strategy<Value = Match> {
+    use Dialect::{AristaEos, CiscoIos, CiscoNxos, CiscoXr, HuaweiVrp, Junos, Mikrotik};
+    let protos = vec![None, Some(1), Some(6), Some(6), Some(17), Some(17), Some(47), Some(58), Some(200)];
+    let proto = prop::sample::select(protos);
+    let flags = match dialect {
+        CiscoNxos | AristaEos => vec![None, None, Some((2, 2)), Some((0x10, 0x10))],
+        HuaweiVrp => vec![None],
+        _ => vec![None, None, Some((0x12, 2)), Some((0x10, 0x10)), Some((0x3f, 3))],
+    };
+    let flags = prop::sample::select(flags);
+    let lengths = match dialect {
+        CiscoIos | CiscoNxos | AristaEos | HuaweiVrp => vec![vec![]],
+        _ => vec![vec![], vec![], vec![PortRange { lo: 400, hi: 500 }], vec![PortRange::one(1500)]],
+    };
+    let lengths = prop::sample::select(lengths);
+    // A port 0 means more in SR OS, and is refused there.
+    let lowest = u16::from(dialect == Dialect::NokiaSros);
+    (nets(), nets(), proto, ports(lowest), ports(lowest), flags, any::<bool>(), lengths).prop_map(
+        move |(src, dst, proto, src_ports, dst_ports, flags, later, lengths)| {
+            if dialect == Dialect::Rtbh {
+                return Match { dst: if dst.is_empty() { v4_only(src) } else { dst }, ..Match::default() };
+            }
+            let ported = matches!(proto, Some(6 | 17));
+            let (src_ports, dst_ports) = if ported { (src_ports, dst_ports) } else { (vec![], vec![]) };
+            let tcp_flags = flags.filter(|_| proto == Some(6)).map(|(mask, value)| TcpFlags { mask, value });
+            let upper = !src_ports.is_empty() || !dst_ports.is_empty() || tcp_flags.is_some();
+            let fragment = (later && !upper).then_some(FragmentMatch::Later);
+            let narrow = (tcp_flags.is_some() && matches!(dialect, CiscoIos | CiscoXr))
+                || (!lengths.is_empty() && matches!(dialect, CiscoXr | Dialect::NokiaSros))
+                || (fragment.is_some() && matches!(dialect, HuaweiVrp | Junos | Mikrotik));
+            let (src, dst) = if narrow { (v4_only(src), v4_only(dst)) } else { (src, dst) };
+            Match { src, dst, proto, src_ports, dst_ports, tcp_flags, fragment, lengths }
+        },
+    )
+}
+
+/// A rate for destinations that no other rule names.
+fn limit_of(dialect: Dialect, place: u8) -> impl Strategy<Value = Rule> {
+    use Dialect::{AristaEos, CiscoNxos, NokiaSros};
+    let pps = !matches!(dialect, AristaEos | CiscoNxos | NokiaSros);
+    (1u64..2_000_000, any::<bool>(), 26u8..=32, any::<bool>(), matching_of(dialect)).prop_map(
+        move |(rate, packets, len, both, mut m)| {
+            let own: ipnet::IpNet = format!("192.0.2.{}/{len}", 64 * u32::from(place)).parse().expect("a prefix");
+            let six: ipnet::IpNet = format!("2001:db8:f:{place}::/64").parse().expect("a prefix");
+            let plain = m.lengths.is_empty() && m.fragment.is_none() && m.tcp_flags.is_none();
+            let dst = if both && plain && has_classes(dialect) { vec![own, six] } else { vec![own] };
+            if !has_classes(dialect) {
+                m.src_ports.truncate(1);
+                m.dst_ports.truncate(1);
+            }
+            let rate = if dialect == Dialect::Flowspec { rate % 1_000 + 1 } else { rate };
+            let action = if packets && pps { Action::LimitPps(rate) } else { Action::LimitBps((rate + 8) * 1_000) };
+            Rule { matches: Match { src: vec![], dst, ..m }, action }
+        },
+    )
+}
+
+fn rules_of(dialect: Dialect) -> BoxedStrategy<RuleSet> {
+    let plain = (matching_of(dialect), action(vec![Action::Discard]));
+    let plain = plain.prop_map(|(matches, action)| Rule { matches, action });
+    let plain = prop::collection::vec(plain, 1..5);
+    if dialect == Dialect::Rtbh {
+        return plain.prop_map(|rules| RuleSet { rules }).boxed();
+    }
+    let limits = prop_oneof![
+        2 => Just(vec![]).boxed(),
+        1 => limit_of(dialect, 1).prop_map(|l| vec![l]).boxed(),
+        1 => (limit_of(dialect, 1), limit_of(dialect, 2)).prop_map(|(a, b)| vec![a, b]).boxed(),
+    ];
+    (plain, limits, any::<bool>())
+        .prop_map(|(plain, limits, first)| {
+            let rules = if first { [limits, plain].concat() } else { [plain, limits].concat() };
+            RuleSet { rules }
+        })
+        .boxed()
+}
+
+fn dense() -> impl Strategy<Value = RuleSet> {
+    let v4 = (0u32..64, 26u8..=32).prop_map(|(x, len)| {
+        let a = Ipv4Addr::from_bits(0xc000_0240 + x);
+        ipnet::IpNet::V4(ipnet::Ipv4Net::new_assert(a, len).trunc())
+    });
+    let v6 = (0u16..16).prop_map(|i| IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, i)).into());
+    let net = prop_oneof![4 => v4, 1 => v6];
+    let nets = prop::collection::vec(net, 0..4);
+    let ports = || prop::collection::vec((0u16..30, 0u16..3).prop_map(|(lo, n)| PortRange { lo, hi: lo + n }), 0..3);
+    let proto = prop::sample::select(vec![None, Some(1), Some(6), Some(17), Some(17)]);
+    let rule = (nets.clone(), nets, proto, ports(), ports(), action(vec![Action::Discard])).prop_map(
+        |(src, dst, proto, src_ports, dst_ports, action)| {
+            let ported = matches!(proto, Some(6 | 17));
+            let (src_ports, dst_ports) = if ported { (src_ports, dst_ports) } else { (vec![], vec![]) };
+            Rule { matches: Match { src, dst, proto, src_ports, dst_ports, ..Match::default() }, action }
+        },
+    );
     prop::collection::vec(rule, 1..4).prop_map(|rules| RuleSet { rules })
 }
 

@@ -25,7 +25,7 @@ impl<'a> Groups<'a> {
     }
 
     fn net(&mut self, family: Family, set: &RangeSet) -> Option<String> {
-        let of = self.facts.groups.filter(|g| !g.nets[family as usize].is_empty())?;
+        let of = self.facts.groups.as_ref().filter(|g| !g.nets[family as usize].is_empty())?;
         let at = self.nets.iter().position(|g| g.0 == family && g.1 == *set).unwrap_or_else(|| {
             self.nets.push((family, set.clone()));
             self.nets.len() - 1

@@ -97,7 +97,8 @@ pub struct Facts {
     pub reads_slash: bool,
     /// Most ports after one `eq`.
     pub eq_ports: usize,
-    /// Whether wildcards whose bits are not contiguous are written in profile `compact`.
+    /// Whether wildcards whose bits are not contiguous are written in profile `compact`; groups say the same where there are
+    /// such.
     pub wildcards: bool,
     /// Groups of addresses and ports, where the platform has them.
     pub groups: Option<ObjectGroups>,
@@ -211,7 +212,7 @@ pub const XR: Facts = Facts {
     slash: false,
     reads_slash: true,
     eq_ports: 1,
-    wildcards: true,
+    wildcards: false,
     groups: Some(ObjectGroups {
         nets: ["object-group network ipv4", "object-group network ipv6"],
         net_word: "net-group",
@@ -257,7 +258,7 @@ pub const NXOS: Facts = Facts {
     slash: true,
     reads_slash: true,
     eq_ports: 1,
-    wildcards: true,
+    wildcards: false,
     groups: Some(ObjectGroups {
         nets: ["object-group ip address", "object-group ipv6 address"],
         net_word: "addrgroup",

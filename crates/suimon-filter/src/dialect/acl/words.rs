@@ -33,7 +33,7 @@ pub fn address(facts: &Facts, groups: &Defined, w: &mut Words<'_>, family: Famil
         Family::V6 => "any, host ADDRESS, or PREFIX/LENGTH",
     };
     let word = w.need(expected)?;
-    if facts.groups.is_some_and(|g| g.net_word == word.text) {
+    if facts.groups.as_ref().is_some_and(|g| g.net_word == word.text) {
         let name = w.need("the name of a group")?;
         let set = groups.net(family, name.text);
         let set = set.ok_or_else(|| w.unknown(name, "a group of addresses that is defined in this text"))?;
@@ -102,7 +102,7 @@ pub fn ports(
     proto: Option<u8>,
     named: Word<'_>,
 ) -> Result<Vec<PortRange>, ParseError> {
-    let group = facts.groups.and_then(|g| g.ports).map_or("", |p| p.1);
+    let group = facts.groups.as_ref().and_then(|g| g.ports).map_or("", |p| p.1);
     let is_op = |x: &Word<'_>| matches!(x.text, "eq" | "neq" | "gt" | "lt" | "range") || x.text == group;
     let Some(op) = w.peek().filter(is_op) else {
         return Ok(Vec::new());
