@@ -4,9 +4,9 @@ use super::CompactLine;
 use super::universe::{Bits, Candidate, Universe};
 use std::collections::HashMap;
 
-/// Work that searches may do before they stop with what they know, in words of 64 cells that are looked at: about a quarter
-/// of a second.
-pub const MAX_WORK: u64 = 60_000_000;
+/// Work that searches may do before they stop with what they know, in words of 64 cells that are looked at: about a tenth of
+/// a second.
+pub const MAX_WORK: u64 = 20_000_000;
 
 /// What is left of the work.
 pub struct Budget(u64);
