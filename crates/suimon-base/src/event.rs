@@ -2,8 +2,9 @@
 
 use crate::attack::Attack;
 use crate::case::Phase;
+use crate::drift::{Found, OrphanStep};
 use crate::end::End;
-use crate::id::{AlertId, AttackId, CaseId, MeasureId, RequestId};
+use crate::id::{AlertId, AttackId, CaseId, MeasureId, OrphanId, RequestId};
 use crate::party::{Authority, Callback, ContactChannel, Requester};
 use crate::rule::{Match, RuleSet};
 use ipnet::IpNet;
@@ -383,6 +384,81 @@ pub enum Event {
         /// The last error.
         error: String,
     },
+    /// The network is not as the ledger wants it, and a person has to decide.
+    OrphanFound {
+        /// Its number.
+        id: OrphanId,
+        /// What was found.
+        found: Box<Found>,
+    },
+    /// A person has decided; or the engine, where the ledger leaves no choice.
+    OrphanResolved {
+        /// Which.
+        id: OrphanId,
+        /// What.
+        step: OrphanStep,
+        /// Why.
+        reason: String,
+        /// The measure that takes its place, where it was adopted.
+        measure: Option<MeasureId>,
+    },
+    /// The difference is not seen any more.
+    OrphanGone {
+        /// Which.
+        id: OrphanId,
+        /// How it went, as far as that is known.
+        how: String,
+    },
+    /// A measure in force is not in the network; it is put back.
+    MeasureMissing {
+        /// Which.
+        id: MeasureId,
+        /// The hand that looked.
+        hand: String,
+        /// Where it is missing.
+        place: String,
+    },
+    /// It is back.
+    MeasurePutBack {
+        /// Which.
+        id: MeasureId,
+        /// Where.
+        place: String,
+        /// What the hand reports.
+        receipt: String,
+    },
+    /// It could not be put back; it will be tried again.
+    PutBackFailed {
+        /// Which.
+        id: MeasureId,
+        /// What went wrong.
+        error: String,
+    },
+    /// A place with measures cannot be looked at.
+    HandUnreachable {
+        /// The hand.
+        hand: String,
+        /// The place within it; empty for all of it.
+        place: String,
+        /// Since when nothing is known of it.
+        since: crate::Timestamp,
+        /// What was said.
+        why: String,
+    },
+    /// It can be looked at again.
+    HandReachable {
+        /// The hand.
+        hand: String,
+        /// The place within it; empty for all of it.
+        place: String,
+    },
+    /// Nothing speaks for a measure any more; a person is asked to release it.
+    ReleaseProposed {
+        /// Which.
+        id: MeasureId,
+        /// Why.
+        why: String,
+    },
 }
 
 impl Event {
@@ -415,6 +491,15 @@ impl Event {
             Event::AlertQueued { .. } => "alert-queued",
             Event::AlertDelivered { .. } => "alert-delivered",
             Event::AlertFailed { .. } => "alert-failed",
+            Event::OrphanFound { .. } => "orphan-found",
+            Event::OrphanResolved { .. } => "orphan-resolved",
+            Event::OrphanGone { .. } => "orphan-gone",
+            Event::MeasureMissing { .. } => "measure-missing",
+            Event::MeasurePutBack { .. } => "measure-put-back",
+            Event::PutBackFailed { .. } => "put-back-failed",
+            Event::HandUnreachable { .. } => "hand-unreachable",
+            Event::HandReachable { .. } => "hand-reachable",
+            Event::ReleaseProposed { .. } => "release-proposed",
         }
     }
 }

@@ -51,6 +51,7 @@ id!(CaseId, "C", "A case (事案).");
 id!(MeasureId, "M", "A measure (措置).");
 id!(RequestId, "R", "A request (依頼).");
 id!(AlertId, "N", "A notice or alert that leaves the box.");
+id!(OrphanId, "O", "A difference between network and ledger that a person has to decide on.");
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 use crate::Timestamp;
 use crate::attack::Attack;
 use crate::case::Phase;
+use crate::drift::Drift;
 use crate::event::{Effect, Event, MeasureDraft, Plan, ReleaseReason, RequestWords};
 use crate::id::{AlertId, AttackId, CaseId, MeasureId, RequestId};
 use crate::measure::{Status, Step, StepError};
@@ -192,6 +193,8 @@ pub struct State {
     pub measures: BTreeMap<MeasureId, Measure>,
     /// Alerts.
     pub alerts: BTreeMap<AlertId, Alert>,
+    /// Where the network was not as wanted.
+    pub drift: Drift,
     /// Highest measure number in use, collection measures included.
     pub last_measure: u64,
     /// The collection measure of the current run, with its terms and decision.
@@ -297,7 +300,17 @@ impl State {
             Event::AlertFailed { id, channel, error } => {
                 get(&mut self.alerts, id, seq)?.channels.insert(channel.clone(), Some(error.clone()));
             }
+            Event::MeasureMissing { id, .. }
+            | Event::MeasurePutBack { id, .. }
+            | Event::PutBackFailed { id, .. }
+            | Event::ReleaseProposed { id, .. } => drop(get(&mut self.measures, id, seq)?),
+            Event::OrphanFound { .. }
+            | Event::OrphanResolved { .. }
+            | Event::OrphanGone { .. }
+            | Event::HandUnreachable { .. }
+            | Event::HandReachable { .. } => {}
         }
+        self.drift.apply(r).map_err(|id| ApplyError::Unknown { seq, what: id.to_string() })?;
         self.seq = seq;
         Ok(())
     }

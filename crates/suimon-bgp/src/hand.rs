@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use suimon_base::{Asn, Clock, MeasureId, Timestamp};
 use suimon_policy::{Act, Basis, Decision};
-pub use suimon_spine::ports::{Hand, HandError, HandReport, Order};
+pub use suimon_spine::ports::{DryRun, Hand, HandError, HandReport, Order, Session, Sight};
 
 /// Why there is no hand.
 #[derive(Debug, thiserror::Error)]
@@ -397,5 +397,18 @@ impl Hand for BgpHand {
     fn in_force(&self) -> Result<Option<Vec<MeasureId>>, HandError> {
         let sent = |id: &MeasureId| self.announcer.standing(*id).iter().any(|s| s.has > 0);
         Ok(Some(self.announcer.measures().into_iter().filter(sent).collect()))
+    }
+
+    fn look(&self, orders: &[Order]) -> Result<Option<Sight>, HandError> {
+        Ok(Some(crate::look::sight(&*self.announcer, orders)))
+    }
+
+    fn dry_run(&self, order: &Order, act: Act) -> Result<Option<DryRun>, HandError> {
+        // Without a decision there is no basis yet, so the reserve for emergencies is not counted in.
+        Ok(Some(crate::look::dry_run(&self.dry_run_order(order, act)?)))
+    }
+
+    fn sessions(&self) -> Vec<Session> {
+        crate::look::sessions(&*self.announcer, Self::NAME)
     }
 }

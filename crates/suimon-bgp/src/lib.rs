@@ -19,6 +19,7 @@ pub mod customer;
 pub mod gobgp;
 pub mod guard;
 pub mod hand;
+mod look;
 pub mod route;
 pub mod speaker;
 pub mod table;

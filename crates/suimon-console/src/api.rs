@@ -2,4 +2,5 @@
 
 pub(crate) mod extract;
 pub(crate) mod read;
+pub(crate) mod verify;
 pub(crate) mod write;

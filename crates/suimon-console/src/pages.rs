@@ -10,6 +10,7 @@ mod measures;
 mod now;
 mod show;
 pub(crate) mod sign_in;
+pub(crate) mod verification;
 
 pub(crate) use attacks::{attack, attacks};
 pub(crate) use cases::{case, cases, report};

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use suimon_base::MeasureId;
-use suimon_spine::ports::{Decision, Hand, HandError, HandReport, Order};
+use suimon_spine::ports::{Decision, Hand, HandError, HandReport, Order, Sight};
 
 /// Seconds between two tries of our own timer to take back what was left half done.
 const UNDO_RETRY_S: u64 = 2;
@@ -155,6 +155,11 @@ impl Hand for DeviceHand {
         let _one = self.one.lock().unwrap_or_else(PoisonError::into_inner);
         let seen = self.device.read().map_err(|e| HandError(format!("{}: {e}", self.name)))?;
         Ok(Some(seen.in_force()))
+    }
+    fn look(&self, orders: &[Order]) -> Result<Option<Sight>, HandError> {
+        let _one = self.one.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.device.read().map_err(|e| HandError(format!("{}: {e}", self.name)))?;
+        Ok(Some(crate::look::sight(&seen, orders, self.device.dialect(), &self.device.place())))
     }
 }
 

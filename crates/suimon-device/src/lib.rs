@@ -13,6 +13,7 @@ mod config;
 mod device;
 mod error;
 mod hand;
+mod look;
 mod names;
 mod netconf;
 mod nft_list;

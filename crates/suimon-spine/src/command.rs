@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use suimon_base::event::RequestWords;
 use suimon_base::party::{Callback, ContactChannel, Requester};
-use suimon_base::{AttackId, CaseId, MeasureId, RequestId};
+use suimon_base::{AttackId, CaseId, MeasureId, OrphanId, OrphanStep, RequestId};
 use suimon_policy::Denial;
 
 /// A request as somebody takes it down; the engine adds the contact's authority from the register.
@@ -188,6 +188,17 @@ pub enum Command {
         case: CaseId,
         /// What the customer found on the host (catalogue row 143).
         host_check: String,
+    },
+    /// Decides about a difference between network and ledger (catalogue row 146).
+    ResolveOrphan {
+        /// Which.
+        orphan: OrphanId,
+        /// What is to happen.
+        step: OrphanStep,
+        /// Why.
+        reason: String,
+        /// What an adopting measure rests on; its rules, hand and dialect are the orphan's.
+        proposal: Option<Box<Proposal>>,
     },
 }
 

@@ -66,7 +66,13 @@ impl Engine {
         }
     }
 
-    fn ended(&self, m: &Measure, applied: Timestamp, effect: Option<Effect>, now: Timestamp) -> Option<ReleaseReason> {
+    pub(crate) fn ended(
+        &self,
+        m: &Measure,
+        applied: Timestamp,
+        effect: Option<Effect>,
+        now: Timestamp,
+    ) -> Option<ReleaseReason> {
         if m.draft.end.due(applied, &self.settings.calendar).is_some_and(|due| due <= now) {
             return Some(ReleaseReason::Due);
         }

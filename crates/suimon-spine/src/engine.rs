@@ -1,16 +1,18 @@
 //! The engine: one task that owns the ledger and takes one thing at a time.
 
-use crate::command::{Command, CommandError, Outcome};
+use crate::command::{Command, CommandError, Outcome, Proposal};
+use crate::dry_run::Tried;
 use crate::handle::{Handle, Live, Shared};
 use crate::journal::Journal;
-use crate::ports::{Hand, HandError, HandReport, OBSERVATIONS_QUEUED, Observation, Planner, Watched};
+use crate::ports::{Hand, HandError, HandReport, OBSERVATIONS_QUEUED, Observation, Planner, Session, Sight, Watched};
 use crate::register::Register;
+use crate::verify::{Verify, VerifySettings};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use suimon_base::calendar::BusinessCalendar;
-use suimon_base::{Actor, AlertId, AttackId, Clock, Event, MeasureId, State, Timestamp};
+use suimon_base::{Actor, AlertId, AttackId, Clock, Event, MeasureId, OrphanId, State, Timestamp};
 use suimon_ledger::{Draft, Ledger, LedgerError};
 use suimon_policy::Decision;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -58,6 +60,8 @@ pub struct Settings {
     pub calendar: BusinessCalendar,
     /// Version of the program, for the record.
     pub version: String,
+    /// How often the hands look at the network.
+    pub verify: VerifySettings,
 }
 
 /// Why the engine does not start.
@@ -83,6 +87,10 @@ pub(crate) enum Message {
     AlertResult { alert: AlertId, channel: String, result: Result<u32, String> },
     Applied { id: MeasureId, hand: String, result: Result<HandReport, HandError> },
     Released { id: MeasureId, hand: String, result: Result<HandReport, HandError> },
+    Looked { hand: String, began: Timestamp, wanted: BTreeSet<MeasureId>, result: Result<Option<Sight>, HandError> },
+    OrphanRemoved { id: OrphanId, result: Result<HandReport, HandError> },
+    DryRun { actor: Actor, proposal: Box<Proposal>, reply: oneshot::Sender<Result<Tried, CommandError>> },
+    Sessions { reply: oneshot::Sender<Vec<Session>> },
     Stop,
 }
 
@@ -115,6 +123,8 @@ pub(crate) struct Engine {
     pub effect_recorded: BTreeMap<MeasureId, Timestamp>,
     /// Measures that a person has already been asked to look at.
     pub reviewed: BTreeSet<MeasureId>,
+    /// What is remembered of looking at the network.
+    pub verify: Verify,
     pub waiting: VecDeque<Draft>,
     /// When to offer them to the ledger again.
     pub flush_at: Timestamp,
@@ -152,6 +162,7 @@ pub async fn start(parts: Parts) -> Result<(Handle, mpsc::Sender<Observation>, J
         register: register.clone(),
         changed: changes,
         reader: parts.ledger.reader(),
+        planner: parts.planner.clone(),
     };
     let started = parts.clock.now();
     let mut engine = Engine {
@@ -175,10 +186,12 @@ pub async fn start(parts: Parts) -> Result<(Handle, mpsc::Sender<Observation>, J
         releasing: BTreeMap::new(),
         effect_recorded: BTreeMap::new(),
         reviewed: BTreeSet::new(),
+        verify: Verify::default(),
         waiting: VecDeque::new(),
         flush_at: started,
     };
     engine.recover(intents).await?;
+    engine.start_looking();
     let task = tokio::spawn(engine.run(inbox, observed));
     Ok((handle, observations, task))
 }
@@ -241,6 +254,14 @@ impl Engine {
             }
             Message::Applied { id, hand, result } => self.hand_applied(id, &hand, result).await,
             Message::Released { id, hand, result } => self.hand_released(id, &hand, result).await,
+            Message::Looked { hand, began, wanted, result } => self.looked(hand, began, wanted, result).await,
+            Message::OrphanRemoved { id, result } => self.orphan_removed(id, result).await,
+            Message::DryRun { actor, proposal, reply } => {
+                let _ = reply.send(self.try_out(&actor, &proposal));
+            }
+            Message::Sessions { reply } => {
+                let _ = reply.send(self.hands.values().flat_map(|h| h.sessions()).collect());
+            }
             Message::Stop => {}
         }
     }
@@ -264,6 +285,9 @@ impl Engine {
             Command::ReleaseAll { words } => self.release_all(actor, words).await,
             Command::RecordReleased { measure, checked } => self.record_released(actor, measure, checked).await,
             Command::CloseCase { case, host_check } => self.close_case(actor, case, host_check).await,
+            Command::ResolveOrphan { orphan, step, reason, proposal } => {
+                self.resolve_orphan(actor, orphan, step, reason, proposal.map(|p| *p)).await
+            }
         }
     }
 

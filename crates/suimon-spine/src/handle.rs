@@ -1,13 +1,17 @@
 //! The way in for everybody else: commands, and reading what is.
 
-use crate::command::{Command, CommandError, Outcome};
+use crate::command::{Command, CommandError, Outcome, Proposal};
+use crate::dry_run::Tried;
 use crate::engine::Message;
+use crate::ports::{Planner, Session};
 use crate::register::Register;
+use crate::verify::sight::Views;
+use crate::why::{self, MAX_LINES, Sources, Why};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use suimon_base::attack::Attack;
 use suimon_base::event::Effect;
-use suimon_base::{Actor, AlertId, AttackId, MeasureId, State};
+use suimon_base::{Actor, AlertId, AttackId, MeasureId, PacketQuery, State, Timestamp};
 use suimon_ledger::Reader;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -18,6 +22,8 @@ pub struct Live {
     pub attacks: BTreeMap<AttackId, Attack>,
     /// Latest effect readings.
     pub effects: BTreeMap<MeasureId, Effect>,
+    /// What each hand sees in the network.
+    pub views: Views,
     /// Events that wait because the ledger cannot be written.
     pub waiting_events: usize,
     /// Observations thrown away while the ledger could not be written.
@@ -39,6 +45,7 @@ pub struct Handle {
     pub(crate) register: Arc<Register>,
     pub(crate) changed: watch::Receiver<u64>,
     pub(crate) reader: Reader,
+    pub(crate) planner: Arc<dyn Planner>,
 }
 
 impl Handle {
@@ -63,6 +70,27 @@ impl Handle {
         answer.await.map_err(|_| CommandError::Stopped)?
     }
 
+    /// What a proposal would come to, without making it: plan, answer of the policy engine, checks of the hand.
+    ///
+    /// # Errors
+    /// When the proposal cannot be understood or planned.
+    pub async fn dry_run(&self, actor: Actor, proposal: Proposal) -> Result<Tried, CommandError> {
+        let (reply, answer) = oneshot::channel();
+        let message = Message::DryRun { actor, proposal: Box::new(proposal), reply };
+        self.messages.send(message).await.map_err(|_| CommandError::Stopped)?;
+        answer.await.map_err(|_| CommandError::Stopped)?
+    }
+
+    /// The sessions that the hands keep.
+    ///
+    /// # Errors
+    /// When the engine has stopped.
+    pub async fn sessions(&self) -> Result<Vec<Session>, CommandError> {
+        let (reply, answer) = oneshot::channel();
+        self.messages.send(Message::Sessions { reply }).await.map_err(|_| CommandError::Stopped)?;
+        answer.await.map_err(|_| CommandError::Stopped)
+    }
+
     /// Records what became of a notice on one channel.
     ///
     /// # Errors
@@ -79,6 +107,16 @@ impl Handle {
     /// Looks at the state; `look` must be short and must not call back into the engine.
     pub fn with_state<R>(&self, look: impl FnOnce(&State) -> R) -> R {
         look(&self.shared.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Which measure touches these packets, now or at a time that has passed.
+    pub fn why(&self, query: PacketQuery, at: Option<Timestamp>, now: Timestamp) -> Why {
+        let views = self.live().views;
+        self.with_state(|state| {
+            let (register, planner) = (&*self.register, &*self.planner);
+            let lines = MAX_LINES.into();
+            why::why(&Sources { state, views: &views, register, planner, now, lines }, query, at)
+        })
     }
 
     /// The live figures.

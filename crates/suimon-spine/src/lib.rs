@@ -6,6 +6,7 @@
 
 mod cases;
 pub mod command;
+mod dry_run;
 mod ends;
 mod engine;
 mod facts;
@@ -17,9 +18,13 @@ pub mod ports;
 mod recover;
 pub mod register;
 pub mod report;
+pub mod verify;
+pub mod why;
 
 pub use command::{Command, CommandError, Outcome};
+pub use dry_run::Tried;
 pub use engine::{Parts, Settings, StartError, start};
 pub use handle::{Handle, Live};
 pub use ports::{Hand, ManualHand, Observation, Planner, Sense};
 pub use register::{Customer, Register};
+pub use verify::VerifySettings;

@@ -68,6 +68,9 @@ impl Engine {
         });
         match verdict {
             Verdict::Allowed(decision) => {
+                if let Some(plan) = &draft.plan {
+                    self.guarded(id, &draft.hand, plan, act)?;
+                }
                 let stored = to_json(&decision);
                 self.decisions.insert(id, Arc::new(decision));
                 let event = Event::MeasureProposed { id, case: p.case, draft, decision: stored };
@@ -107,7 +110,7 @@ impl Engine {
         Ok(Ground { case, customer, attack, request })
     }
 
-    fn plan(
+    pub(crate) fn plan(
         &self,
         id: MeasureId,
         ground: &Ground,
@@ -167,6 +170,9 @@ impl Engine {
                 return Err(CommandError::Denied { measure: None, denial: Box::new(denial) });
             }
         };
+        if let Some(plan) = plan {
+            self.guarded(id, &m.draft.hand, plan, act)?;
+        }
         let (phase, _) = self.open_phase(m.case)?;
         let mut events =
             vec![Event::MeasureApproved { id, plan: new_plan.map(Box::new), decision: to_json(&*decision) }];
@@ -215,16 +221,14 @@ impl Engine {
             return;
         }
         if m.status != Status::Applying {
-            // Put back after a restart: the ledger has it as applied already.
-            if let Err(error) = result {
-                tracing::error!(%error, measure = %id, %hand, "in force by the ledger, but it could not be put back");
-            }
-            return;
+            // The ledger has it as applied already.
+            return self.put_back_done(id, hand, result).await;
         }
         let actor = Actor::system(&format!("hand {hand}"));
         match result {
             Ok(HandReport::Done { place, receipt }) => {
                 self.commit_or_keep(&actor, vec![Event::MeasureApplied { id, place, receipt }]).await;
+                self.wake(hand);
             }
             Ok(HandReport::ByPerson) => {}
             Err(error) => {
@@ -424,7 +428,7 @@ impl Engine {
         self.look(|s| s.measures.get(&id).cloned()).ok_or_else(|| CommandError::NotFound(id.to_string()))
     }
 
-    fn hand_names(&self) -> String {
+    pub(crate) fn hand_names(&self) -> String {
         self.hands.keys().cloned().collect::<Vec<_>>().join(", ")
     }
 }

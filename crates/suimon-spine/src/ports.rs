@@ -1,5 +1,6 @@
 //! Where the spine meets the rest of the house: senses send observations, the planner says what rules would do, hands act.
 
+pub use crate::verify::sight::{DryRun, Seen, SeenState, Session, Sight, Stray};
 use std::fmt;
 use suimon_base::attack::Attack;
 use suimon_base::event::{Effect, Plan};
@@ -86,6 +87,13 @@ pub trait Planner: Send + Sync {
     fn plan(&self, ask: &PlanAsk<'_>) -> Result<Plan, PlanError>;
     /// Dialects it can write.
     fn dialects(&self) -> Vec<&'static str>;
+    /// Reads a text back: its rules, and the line of each (from 1; 0 for what the text does not say).
+    ///
+    /// # Errors
+    /// In words, where the text cannot be read.
+    fn read(&self, text: &str, dialect: &str) -> Result<(RuleSet, Vec<usize>), String> {
+        Err(format!("this planner reads no text back, {dialect} ({} octets) neither", text.len()))
+    }
 }
 
 /// What a hand is told.
@@ -146,6 +154,33 @@ pub trait Hand: Send + Sync {
     /// # Errors
     /// When looking failed.
     fn in_force(&self) -> Result<Option<Vec<MeasureId>>, HandError>;
+    /// What the network holds beside what the ledger wants here; `None` where this hand cannot look. Called again and
+    /// again from a thread of its own; it should not wait for a call that changes something.
+    ///
+    /// # Errors
+    /// When looking failed: nothing is known of the network then.
+    fn look(&self, wanted: &[Order]) -> Result<Option<Sight>, HandError> {
+        let _ = wanted;
+        Ok(None)
+    }
+    /// What an order would do and whether it may leave, without doing anything; `None` where this hand has no checks of its own.
+    ///
+    /// # Errors
+    /// When the order is nothing for this hand.
+    fn dry_run(&self, order: &Order, act: suimon_policy::Act) -> Result<Option<DryRun>, HandError> {
+        let _ = (order, act);
+        Ok(None)
+    }
+    /// The sessions that this hand keeps; none for most.
+    fn sessions(&self) -> Vec<Session> {
+        Vec::new()
+    }
+}
+
+impl fmt::Debug for dyn Planner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Planner")
+    }
 }
 
 impl fmt::Debug for dyn Hand {

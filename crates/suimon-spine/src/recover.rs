@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use suimon_base::measure::Status;
 use suimon_base::state::Measure;
-use suimon_base::{Actor, Event, MeasureId};
+use suimon_base::{Actor, Event, MeasureId, State};
 use suimon_policy::{Act, Stage, Verdict};
 
 use crate::command::CommandError;
@@ -29,7 +29,7 @@ impl Engine {
             }
         }
         self.journal.clear()?;
-        let held = self.held_by_hands();
+        let held = self.held_by_hands().await;
         self.remove_orphans(&held).await;
         let measures: Vec<Measure> = self.look(|s| s.in_force().cloned().collect());
         for m in measures {
@@ -39,27 +39,50 @@ impl Engine {
         Ok(())
     }
 
-    /// What each hand that can look holds now.
-    fn held_by_hands(&self) -> BTreeMap<String, BTreeSet<MeasureId>> {
-        let mut held = BTreeMap::new();
+    /// What each hand that can look holds now. All are asked at once, and whoever has not answered within the bound is
+    /// looked at later: a silent router does not hold up the start.
+    async fn held_by_hands(&self) -> BTreeMap<String, BTreeSet<MeasureId>> {
+        let (send, mut answers) = tokio::sync::mpsc::channel(self.hands.len().max(1));
         for (name, hand) in &self.hands {
-            match hand.in_force() {
-                Ok(Some(ids)) => {
-                    held.insert(name.clone(), ids.into_iter().collect());
-                }
-                Ok(None) => {}
-                Err(error) => tracing::error!(%error, hand = %name, "cannot look at what is in force"),
+            let (send, name, hand) = (send.clone(), name.clone(), hand.clone());
+            let ask = std::thread::Builder::new().name(format!("start {name}"));
+            // An answer that comes too late is nobody's any more.
+            let asked = ask.spawn(move || drop(send.blocking_send((name, hand.in_force()))));
+            if let Err(error) = asked {
+                tracing::error!(%error, "a hand could not be asked what it holds");
             }
+        }
+        drop(send);
+        let mut held = BTreeMap::new();
+        let mut silent: BTreeSet<String> = self.hands.keys().cloned().collect();
+        let all = async {
+            while let Some((name, answer)) = answers.recv().await {
+                silent.remove(&name);
+                match answer {
+                    Ok(Some(ids)) => drop(held.insert(name, ids.into_iter().collect())),
+                    Ok(None) => {}
+                    Err(error) => tracing::error!(%error, hand = %name, "cannot look at what is in force"),
+                }
+            }
+        };
+        let bound = std::time::Duration::from_millis(self.settings.verify.start_bound_ms);
+        if tokio::time::timeout(bound, all).await.is_err() {
+            tracing::error!(hands = ?silent, "no answer yet on what is in force; the start goes on");
         }
         held
     }
 
-    /// What the network holds and the ledger does not want is let go: carrying is the default.
+    /// What the network holds of measures that have ended is let go: carrying is the default. What the ledger never
+    /// approved is left for a person, who is told by the first looks: it may be somebody else's.
     async fn remove_orphans(&mut self, held: &BTreeMap<String, BTreeSet<MeasureId>>) {
         for (name, ids) in held {
-            let wanted: BTreeSet<MeasureId> = self.look(|s| s.in_force().map(|m| m.id).collect());
-            for id in ids.difference(&wanted) {
-                tracing::warn!(measure = %id, hand = %name, "in the network but not in force by the ledger: released");
+            let ended = |s: &State, id: &MeasureId| {
+                let m = s.measures.get(id).filter(|m| m.draft.hand == *name);
+                m.is_some_and(|m| matches!(m.status, Status::Released | Status::Failed))
+            };
+            let left: Vec<MeasureId> = self.look(|s| ids.iter().filter(|id| ended(s, id)).copied().collect());
+            for id in &left {
+                tracing::warn!(measure = %id, hand = %name, "it has ended and is still in the network: released");
                 let Some(hand) = self.hands.get(name).cloned() else { continue };
                 let id = *id;
                 let result = tokio::task::spawn_blocking(move || hand.release(id)).await;

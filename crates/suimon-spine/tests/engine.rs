@@ -13,6 +13,8 @@ mod house;
 mod outage;
 #[path = "engine/restart.rs"]
 mod restart;
+#[path = "engine/verify.rs"]
+mod verify;
 
 use house::{ROUTER, Router, SHOP, attack, effect, noon, open, operator};
 use std::sync::Arc;

@@ -45,6 +45,16 @@ pub enum Command {
     /// Propose, approve, apply and release measures of a running daemon
     #[command(subcommand)]
     Measure(MeasureCommand),
+    /// Ask which measure of ours drops or limits a packet, now or at a time that has passed; exit code 1 where none does
+    Why(WhyArgs),
+    /// Show what is in the network beside what the ledger wants; exit code 1 where something differs
+    Verify(SocketArgs),
+    /// Decide about differences between network and ledger
+    #[command(subcommand)]
+    Orphan(OrphanCommand),
+    /// Look at the BGP sessions of a running daemon
+    #[command(subcommand)]
+    Bgp(BgpCommand),
     /// Print a one-time link to the pages of a running daemon, for the user who asks
     SignIn(SocketArgs),
 }
@@ -527,6 +537,97 @@ pub struct ProposeArgs {
     /// Why a wider way is taken although a narrower one is known
     #[arg(long, value_name = "TEXT")]
     pub wider_because: Option<String>,
+    /// Record nothing; say what it would come to, and what the hand's own checks say. Exit code 1 where it would be refused
+    #[arg(long)]
+    pub dry_run: bool,
     #[command(flatten)]
     pub socket: SocketArgs,
+}
+
+/// `why`.
+#[derive(Args, Debug)]
+pub struct WhyArgs {
+    /// Source address
+    pub src: std::net::IpAddr,
+    /// Destination address
+    pub dst: std::net::IpAddr,
+    /// Protocol: tcp, udp, icmp … or its number
+    pub proto: String,
+    /// Destination port, any where absent; then, for a time that has passed, `at` and the time: 2026-11-20T03:34:00Z,
+    /// or "2026-11-20 12:34" for Japanese time
+    #[arg(value_name = "PORT] [at TIME", num_args = 0..=3)]
+    pub rest: Vec<String>,
+    /// Source port
+    #[arg(long, value_name = "PORT")]
+    pub src_port: Option<u16>,
+    #[command(flatten)]
+    pub socket: SocketArgs,
+}
+
+/// `orphan …`.
+#[derive(Debug, Subcommand)]
+pub enum OrphanCommand {
+    /// List differences on which nobody has decided
+    List {
+        /// Also those that were decided on, or are gone
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        socket: SocketArgs,
+    },
+    /// Show a difference with what is there
+    Show {
+        /// The difference, such as O-1
+        orphan: suimon_base::OrphanId,
+        #[command(flatten)]
+        socket: SocketArgs,
+    },
+    /// Decide about a difference
+    Resolve(Box<ResolveArgs>),
+}
+
+/// What is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StepArg {
+    /// Propose a measure with a basis of its own that takes its place
+    Adopt,
+    /// Take it out of the network
+    Remove,
+    /// Put back what the ledger wants
+    Restore,
+    /// Release the measure
+    Release,
+    /// Leave it as it is
+    Leave,
+}
+
+/// `orphan resolve`.
+#[derive(Args, Debug)]
+pub struct ResolveArgs {
+    /// The difference, such as O-1
+    pub orphan: suimon_base::OrphanId,
+    /// What is to happen
+    #[arg(value_enum)]
+    pub step: StepArg,
+    /// Why
+    #[arg(long)]
+    pub reason: String,
+    /// For adopt: the case that the measure belongs to
+    #[arg(long, required_if_eq("step", "adopt"))]
+    pub case: Option<CaseId>,
+    /// For adopt: when the measure ends
+    #[arg(long, required_if_eq("step", "adopt"))]
+    pub end: Option<String>,
+    #[command(flatten)]
+    pub socket: SocketArgs,
+}
+
+/// `bgp …`.
+#[derive(Debug, Subcommand)]
+pub enum BgpCommand {
+    /// List the sessions with what each peer was sent
+    Peers {
+        #[command(flatten)]
+        socket: SocketArgs,
+    },
 }

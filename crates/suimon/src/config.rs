@@ -2,6 +2,7 @@
 
 pub mod bgp;
 mod v1;
+mod verify;
 
 use crate::exit::bad_input;
 use anyhow::Context as _;
@@ -48,6 +49,8 @@ pub struct Config {
     pub packs: Vec<suimon_policy::Pack>,
     /// The BGP hand; `None` announces nothing.
     pub bgp: Option<bgp::Bgp>,
+    /// How often the hands look at the network.
+    pub verify: suimon_spine::VerifySettings,
     /// Routers, each a hand.
     pub devices: Vec<Arc<dyn Hand>>,
 }
@@ -105,6 +108,7 @@ impl Config {
             alerts: channels(file.alert, folder)?,
             packs: packs(file.policy.as_ref(), folder)?,
             bgp: file.bgp.map(|b| bgp::read(b, &register, folder)).transpose()?,
+            verify: file.verify.settings()?,
             devices: devices(&file.device)?,
             register,
         })

@@ -85,6 +85,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>, more_hands: Vec<Arc<dy
             default_dialect: config.default_dialect,
             calendar: config.calendar,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            verify: config.verify,
         },
         on_watch,
     })

@@ -32,6 +32,10 @@ fn main() -> ExitCode {
         Command::Ledger(command) => commands::ledger::run(&command, json),
         Command::Case(command) => commands::case::run(&command, json),
         Command::Measure(command) => commands::measure::run(&command, json),
+        Command::Why(args) => commands::why::run(&args, json),
+        Command::Verify(args) => commands::verify::run(&args, json),
+        Command::Orphan(command) => commands::verify::orphan(&command, json),
+        Command::Bgp(command) => commands::verify::bgp(&command, json),
         Command::SignIn(args) => commands::serve::sign_in(&args, json),
     })
 }

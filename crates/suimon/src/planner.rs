@@ -41,6 +41,12 @@ impl Planner for FilterPlanner {
     fn dialects(&self) -> Vec<&'static str> {
         Dialect::ALL.iter().map(|d| d.name()).collect()
     }
+
+    fn read(&self, text: &str, dialect: &str) -> Result<(RuleSet, Vec<usize>), String> {
+        let dialect: Dialect = dialect.parse().map_err(|e| format!("{e}"))?;
+        let listing = suimon_filter::dialect::parse(text, dialect).map_err(|e| e.to_string())?;
+        Ok((listing.rules, listing.lines))
+    }
 }
 
 fn options(ask: &PlanAsk<'_>) -> Options {

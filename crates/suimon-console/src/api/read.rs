@@ -155,7 +155,7 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    fn take<'a, K: 'a, V: 'a, R>(
+    pub(crate) fn take<'a, K: 'a, V: 'a, R>(
         &self,
         newest_first: impl Iterator<Item = (&'a K, &'a V)>,
         number: impl Fn(&K) -> u64,

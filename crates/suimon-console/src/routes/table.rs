@@ -2,8 +2,8 @@
 
 use super::{Access, Doc, Kind, Route};
 use crate::App;
-use crate::api::{read, write};
-use crate::pages::{self, acts, sign_in};
+use crate::api::{read, verify, write};
+use crate::pages::{self, acts, sign_in, verification};
 use axum::routing::{MethodRouter, get, post};
 
 /// Parameters of lists.
@@ -66,6 +66,22 @@ const REPORT: Doc = Doc {
     ..doc("caseReport", "The report on necessity and adequacy", "text/plain")
 };
 
+/// The query of a question about packets.
+const WHY: Doc = Doc {
+    query: &[
+        ("src", "string", "source address"),
+        ("dst", "string", "destination address"),
+        ("proto", "string", "protocol: tcp, udp, icmp … or its number"),
+        ("port", "integer", "destination port; any where absent"),
+        ("src-port", "integer", "source port; any where absent"),
+        ("at", "string", "a time that has passed: RFC 3339, or 2026-11-20 12:34 for Japanese time; now where absent"),
+    ],
+    ..doc("why", "Which measure touches these packets, where, since when and by whose request", "Why")
+};
+
+const DRY_RUN: Doc =
+    Doc { answer: "Tried", ..done("dryRun", "What a proposal would come to; nothing is recorded", "Proposal") };
+
 const LINK: Route = Route {
     method: "POST",
     path: "/api/v1/sign-in-link",
@@ -88,6 +104,11 @@ pub(crate) const ROUTES: &[Route] = &[
     read("/api/v1/measures/{id}", doc("measure", "One measure with its texts and its proof", "MeasureWhole"), || get(read::measure)),
     read("/api/v1/events", EVENTS, || get(read::events)),
     read("/api/v1/ledger/head", doc("ledgerHead", "Place and hash of the last event", "LedgerHead"), || get(read::head)),
+    read("/api/v1/verification", doc("verification", "What the hands see, beside what the ledger wants", "Verification"), || get(verify::verification)),
+    read("/api/v1/orphans", list("orphans", "Differences between network and ledger, newest first", "Orphans"), || get(verify::orphans)),
+    read("/api/v1/orphans/{id}", doc("orphan", "One difference with what became of it", "Orphan"), || get(verify::orphan)),
+    read("/api/v1/why", WHY, || get(verify::why)),
+    read("/api/v1/sessions", doc("sessions", "Sessions that the hands keep: BGP peers", "Sessions"), || get(verify::sessions)),
     // API: acts.
     act("/api/v1/cases", made("openCase", "Opens a case from a call or a mail", "OpenCase"), || post(write::open_case)),
     act("/api/v1/cases/{id}/requests", made("recordRequest", "Takes down a request, verbatim", "RequestDraft"), || post(write::record_request)),
@@ -102,6 +123,8 @@ pub(crate) const ROUTES: &[Route] = &[
     act("/api/v1/measures/{id}/applied", done("recordApplied", "Records that a person has entered the text", "AppliedAt"), || post(write::applied)),
     act("/api/v1/measures/{id}/release", done("release", "Ends a measure", "Words"), || post(write::release)),
     act("/api/v1/measures/{id}/released", done("recordReleased", "Records that a person has entered the undo", "Checked"), || post(write::released)),
+    act("/api/v1/measures/dry-run", DRY_RUN, || post(verify::dry_run)),
+    act("/api/v1/orphans/{id}/resolve", done("resolveOrphan", "Decides about a difference", "ResolveOrphan"), || post(verify::resolve)),
     LINK,
     // Monitors and tools.
     open("/api/v1/openapi.json", doc("openapi", "This document", "application/json"), || get(read::openapi)),
@@ -120,6 +143,8 @@ pub(crate) const ROUTES: &[Route] = &[
     page("/measures", || get(pages::measures)),
     page("/measures/{id}", || get(pages::measure)),
     page("/release-all", || get(pages::release_all)),
+    page("/verification", || get(verification::verification)),
+    page("/why", || get(verification::why)),
     page("/ledger", || get(pages::ledger)),
     // Forms.
     form("/sign-out", || post(sign_in::leave)),
@@ -136,4 +161,5 @@ pub(crate) const ROUTES: &[Route] = &[
     form("/measures/{id}/release", || post(acts::release)),
     form("/measures/{id}/released", || post(acts::released)),
     form("/release-all", || post(acts::release_all)),
+    form("/orphans/{id}/resolve", || post(verification::resolve)),
 ];

@@ -122,6 +122,7 @@ pub(crate) async fn house() -> House {
             default_dialect: "cisco-ios".to_owned(),
             calendar: BusinessCalendar::default(),
             version: "test".to_owned(),
+            verify: Default::default(),
         },
         on_watch: Box::new(|_| {}),
     };

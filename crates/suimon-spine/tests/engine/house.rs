@@ -1,7 +1,7 @@
 //! A running engine over a real ledger and the real policies, with a hand that remembers what it was told.
 
 use serde_json::json;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use suimon_base::{
 use suimon_ledger::Ledger;
 use suimon_policy::Decision;
 use suimon_spine::command::{Proposal, RequestDraft};
-use suimon_spine::ports::{HandError, HandReport, Order, PlanAsk, PlanError};
+use suimon_spine::ports::{HandError, HandReport, Order, PlanAsk, PlanError, Seen, SeenState, Sight, Stray};
 use suimon_spine::register::{Contact, ServiceClass};
 use suimon_spine::{
     Command, CommandError, Customer, Hand, Handle, ManualHand, Observation, Outcome, Parts, Planner, Register, Settings,
@@ -75,6 +75,18 @@ pub struct Router {
     pub gate: (Mutex<bool>, Condvar),
     /// So many releases fail before one works.
     pub stubborn: Mutex<u32>,
+    /// What a person made of a measure by hand.
+    pub edited: Mutex<BTreeSet<MeasureId>>,
+    /// What each measure's filter counted.
+    pub packets: Mutex<BTreeMap<MeasureId, u64>>,
+    /// While set, nobody answers: a look says so at once.
+    pub dark: Mutex<bool>,
+    /// While set, a question at the start gets no answer for seconds.
+    pub slow: Mutex<bool>,
+    /// While set, what is put in does not stay.
+    pub forgetful: Mutex<bool>,
+    /// How often it was looked at.
+    pub looks: Mutex<u64>,
 }
 
 impl Router {
@@ -101,7 +113,13 @@ impl Hand for RouterHand {
         let shut = self.0.gate.0.lock().unwrap();
         // Not for ever: a test that fails must end too.
         drop(self.0.gate.1.wait_timeout_while(shut, Duration::from_secs(5), |shut| *shut).unwrap());
-        self.0.installed.lock().unwrap().insert(order.id);
+        if *self.0.dark.lock().unwrap() {
+            return Err(HandError("no answer".to_owned()));
+        }
+        if !*self.0.forgetful.lock().unwrap() {
+            self.0.installed.lock().unwrap().insert(order.id);
+        }
+        self.0.edited.lock().unwrap().remove(&order.id);
         Ok(HandReport::Done { place: "edge-1".to_owned(), receipt: "ok".to_owned() })
     }
     fn release(&self, id: MeasureId) -> Result<HandReport, HandError> {
@@ -115,7 +133,44 @@ impl Hand for RouterHand {
         Ok(HandReport::Done { place: "edge-1".to_owned(), receipt: "read back: nothing left".to_owned() })
     }
     fn in_force(&self) -> Result<Option<Vec<MeasureId>>, HandError> {
+        if *self.0.slow.lock().unwrap() {
+            std::thread::sleep(Duration::from_secs(3));
+        }
         Ok(Some(self.0.installed.lock().unwrap().iter().copied().collect()))
+    }
+    fn look(&self, orders: &[Order]) -> Result<Option<Sight>, HandError> {
+        if *self.0.slow.lock().unwrap() {
+            std::thread::sleep(Duration::from_secs(3));
+        }
+        *self.0.looks.lock().unwrap() += 1;
+        if *self.0.dark.lock().unwrap() {
+            return Err(HandError("no answer".to_owned()));
+        }
+        let installed = self.0.installed.lock().unwrap().clone();
+        let edited = self.0.edited.lock().unwrap().clone();
+        let packets = self.0.packets.lock().unwrap().clone();
+        let seen = |o: &Order| {
+            let (there, other) = (installed.contains(&o.id), edited.contains(&o.id));
+            let why = "not dropped though wanted: 1 address pairs".to_owned();
+            let state = match (there, other) {
+                (false, _) => SeenState::Missing,
+                (true, true) => SeenState::Different { why },
+                (true, false) => SeenState::AsWanted,
+            };
+            let text = (there && other).then(|| "permit everything\n".to_owned());
+            let packets = packets.get(&o.id).copied().filter(|_| there);
+            Seen { id: o.id, place: "edge-1".to_owned(), state, packets, octets: None, text }
+        };
+        let strays = installed.iter().filter(|id| !orders.iter().any(|o| o.id == **id)).map(|id| Stray {
+            name: format!("SUIMON-{id}"),
+            id: Some(*id),
+            place: "edge-1".to_owned(),
+            dialect: "cisco-ios".to_owned(),
+            text: format!("deny {SHOP}\n"),
+            bound: true,
+            packets: None,
+        });
+        Ok(Some(Sight { seen: orders.iter().map(seen).collect(), strays: strays.collect() }))
     }
 }
 
@@ -143,6 +198,10 @@ fn customer(id: &str, prefix: &str) -> Customer {
         consent: None,
     }
 }
+
+/// Looks follow each other quickly, so that tests need not wait.
+pub const VERIFY: suimon_spine::VerifySettings =
+    suimon_spine::VerifySettings { every_ms: 20, start_bound_ms: 500, alarm_after_ms: 60_000, silent_ms: 1_800_000 };
 
 /// Two customers.
 pub fn register() -> Register {
@@ -176,6 +235,7 @@ pub async fn open_with(dir: &Path, clock: &Arc<ManualClock>, router: &Arc<Router
             default_dialect: "cisco-ios".to_owned(),
             calendar: BusinessCalendar::default(),
             version: "test".to_owned(),
+            verify: VERIFY,
         },
         on_watch: Box::new(|_| {}),
     };
@@ -327,6 +387,18 @@ impl House {
         self.approves(id).await;
         self.until("applied", |s| s.measures[&id].applied.is_some()).await;
         id
+    }
+
+    /// Waits until the router was looked at from beginning to end, twice.
+    pub async fn two_looks(&self, router: &Router) {
+        let before = *router.looks.lock().unwrap();
+        for _ in 0..1_000 {
+            if *router.looks.lock().unwrap() >= before + 4 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("nobody looks");
     }
 
     /// As a crash: nothing is flushed, nothing is said goodbye to.

@@ -17,15 +17,22 @@ async fn what_is_in_force_stays_and_what_was_lost_comes_back() {
     let case = house.asked(1, SHOP, "shop").await;
     let kept = house.applied(case, "1h").await;
     let lost = house.applied(case, "1h").await;
+    let over = house.applied(case, "1h").await;
+    house.act(approver(), Command::Release { measure: over, words: "enough".to_owned() }).await.unwrap();
+    house.until("released", |s| s.measures[&over].status == Status::Released).await;
     house.dies().await;
     router.installed.lock().unwrap().remove(&lost);
-    router.installed.lock().unwrap().insert(MeasureId(99));
+    router.installed.lock().unwrap().extend([over, MeasureId(99)]);
 
+    // What has ended goes; what nobody here decided on is for a person.
     let house = open(dir.path(), &clock, &router).await;
     house.some_ticks().await;
-    assert_eq!(router.holds(), [kept.0, lost.0]);
+    assert_eq!(router.holds(), [kept.0, lost.0, 99]);
     let calls = router.calls();
-    assert_eq!(calls[2..], ["release M-99".to_owned(), format!("apply {lost}")], "{calls:?}");
+    assert_eq!(calls[4..], [format!("release {over}"), format!("apply {lost}")], "{calls:?}");
+    let open_orphans = |s: &suimon_base::State| s.drift.open().map(|o| o.found.measure).collect::<Vec<_>>();
+    house.until("an orphan", |s| open_orphans(s) == [Some(MeasureId(99))]).await;
+    router.installed.lock().unwrap().remove(&MeasureId(99));
     // Their ends are watched as before.
     clock.advance_ms(3_600_000);
     house.until("released", |s| s.in_force().count() == 0).await;

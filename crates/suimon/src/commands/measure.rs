@@ -103,6 +103,9 @@ fn propose(args: &ProposeArgs, json: bool) -> anyhow::Result<Exit> {
         },
     };
     let body = serde_json::to_value(&proposal)?;
+    if args.dry_run {
+        return dry_run(&args.socket.socket, &body, json);
+    }
     let answer = client::call(&args.socket.socket, Method::POST, "/api/v1/measures", Some(&body))?;
     if answer.status == 403 {
         return denied(&answer, json);
@@ -111,8 +114,47 @@ fn propose(args: &ProposeArgs, json: bool) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// Whether the same proposal would be taken; nothing is recorded.
+fn dry_run(socket: &Path, body: &Value, json: bool) -> anyhow::Result<Exit> {
+    let tried = client::call(socket, Method::POST, "/api/v1/measures/dry-run", Some(body))?.success()?;
+    let list = |pointer: &str| tried.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
+    let allowed = tried.get("allowed").and_then(Value::as_bool).unwrap_or_default();
+    let error = text(&tried, "/error");
+    let refused = !allowed || !error.is_empty() || !list("/checks/refusals").is_empty();
+    if json {
+        output::json(&tried);
+        return Ok(if refused { Exit::No } else { Exit::Done });
+    }
+    output::line(format!(
+        "{} by {}: {}",
+        text(&tried, "/act"),
+        text(&tried, "/hand"),
+        if allowed { "allowed" } else { "not allowed" }
+    ));
+    output::line(format!("  {}", text(&tried, "/decision/summary/en")));
+    if !error.is_empty() {
+        output::line(format!("cannot be done: {error}"));
+    }
+    for (name, pointer) in [
+        ("refused", "/checks/refusals"),
+        ("warning", "/checks/warnings"),
+        ("touches", "/checks/touches"),
+        ("question", "/plan/questions"),
+        ("", "/checks/listing"),
+    ] {
+        for line in list(pointer).iter().filter_map(Value::as_str) {
+            output::line(if name.is_empty() { format!("  {line}") } else { format!("{name}: {line}") });
+        }
+    }
+    if list("/checks/listing").is_empty() {
+        output::raw(&text(&tried, "/plan/text"));
+    }
+    output::line("nothing was recorded, nobody was told");
+    Ok(if refused { Exit::No } else { Exit::Done })
+}
+
 /// A denial is an answer, not a failure: what is missing is said, and the exit code is 1.
-fn denied(answer: &Answer, json: bool) -> anyhow::Result<Exit> {
+pub fn denied(answer: &Answer, json: bool) -> anyhow::Result<Exit> {
     let value = answer.json()?;
     if json {
         output::json(&value);

@@ -11,6 +11,8 @@ pub mod filter_synthesize;
 pub mod ledger;
 pub mod measure;
 pub mod serve;
+pub mod verify;
+pub mod why;
 
 use crate::exit::bad_input;
 use std::path::Path;

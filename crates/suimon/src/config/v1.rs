@@ -32,6 +32,8 @@ pub struct File {
     #[serde(default)]
     pub alert: Vec<Alert>,
     pub policy: Option<Policy>,
+    #[serde(default)]
+    pub verify: super::verify::Section,
     pub bgp: Option<suimon_bgp::config::BgpConfig>,
     #[serde(default)]
     pub device: Vec<DeviceConfig>,
