@@ -15,6 +15,8 @@ mod outage;
 mod restart;
 #[path = "engine/verify.rs"]
 mod verify;
+#[path = "engine/why.rs"]
+mod why;
 
 use house::{ROUTER, Router, SHOP, attack, effect, noon, open, operator};
 use std::sync::Arc;

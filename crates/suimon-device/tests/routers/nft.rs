@@ -6,7 +6,7 @@ use std::time::Duration;
 use suimon_base::MeasureId;
 use suimon_device::{DeviceError, DeviceHand, Nftables, State};
 use suimon_filter::dialect::Dialect::Nftables as Nft;
-use suimon_spine::ports::{Hand as _, HandReport};
+use suimon_spine::ports::{Hand as _, HandReport, Order, SeenState};
 
 const M: MeasureId = MeasureId(12);
 
@@ -262,4 +262,40 @@ fn the_budget_of_the_router_is_kept() {
     assert!(matches!(&e, DeviceError::InTheWay(m) if m.contains("budget of 1")), "{e}");
     // The same measure again does not count twice.
     hand.put(&order(12, udp(), Nft)).unwrap();
+}
+
+/// What the spine's verification is told: as wanted with its counters, edited by hand, missing, and what nobody ordered.
+#[test]
+fn a_look_tells_what_is_there_and_what_differs() {
+    let Some(router) = start("a_look_tells_what_is_there_and_what_differs") else { return };
+    let hand = hand(&router, 30);
+    let (mine, other) = (order(12, udp(), Nft), order(13, udp(), Nft));
+    hand.put(&mine).unwrap();
+    let look = |orders: &[Order]| hand.look(orders).unwrap().unwrap();
+    if suimon_testkit::program_or_skip("a_look_tells_what_is_there_and_what_differs", "python3") {
+        send_udp(&router, 3);
+        let sight = look(std::slice::from_ref(&mine));
+        let seen = &sight.seen[0];
+        assert_eq!((seen.state.clone(), seen.packets, seen.octets), (SeenState::AsWanted, Some(3), Some(300)));
+    }
+    assert_eq!(look(&[mine.clone(), other.clone()]).seen[1].state, SeenState::Missing);
+    // Somebody at the console lets a host through.
+    router
+        .inside("nft", &["insert", "rule", "inet", "suimon_m_12", "prerouting", "ip", "daddr", "192.0.2.9", "accept"]);
+    let sight = look(std::slice::from_ref(&mine));
+    let SeenState::Different { why } = &sight.seen[0].state else { panic!("{sight:?}") };
+    assert!(why.contains("not dropped though wanted"), "{why}");
+    assert!(sight.seen[0].text.as_ref().unwrap().contains("accept"), "{sight:?}");
+    // Wanted again, it is replaced; and nobody ordered it, it is a stray that can be read.
+    hand.put(&mine).unwrap();
+    assert_eq!(look(std::slice::from_ref(&mine)).seen[0].state, SeenState::AsWanted);
+    let sight = look(&[]);
+    let stray = &sight.strays[0];
+    assert_eq!((stray.name.as_str(), stray.id, stray.bound), ("suimon_m_12", Some(M), true));
+    assert!(suimon_filter::dialect::parse(&stray.text, Nft).is_ok(), "{}", stray.text);
+    router.fault("hang");
+    let target = suimon_device::SshTarget { answer_s: 1, ..router.target() };
+    let run = router.path("run").display().to_string();
+    let slow = DeviceHand::new("edge1", None, Arc::new(Nftables::new(target, 30, &run, false).unwrap()));
+    assert!(slow.look(&[]).unwrap_err().0.contains("no answer within 1 s"));
 }

@@ -211,7 +211,9 @@ fn present(s: &Sources<'_>, answer: &mut Why) {
         let Some(plan) = m.plan() else { continue };
         let wanted = judge(s, &answer.query, &plan.rules, &plan.text, &plan.dialect);
         let view = s.views.get(&m.draft.hand);
-        let places: Vec<&PlaceView> = view.iter().flat_map(|v| &v.measures).filter(|p| p.id == m.id).collect();
+        // What was seen before it was applied says nothing about it.
+        let fresh = |p: &&PlaceView| p.id == m.id && m.applied.as_ref().is_none_or(|a| a.at <= p.looked);
+        let places: Vec<&PlaceView> = view.iter().flat_map(|v| &v.measures).filter(fresh).collect();
         if places.is_empty() {
             // On its way, typed in by a person, or at a hand that has not looked yet.
             let place = m.applied.as_ref().map(|a| a.place.clone()).unwrap_or_default();

@@ -64,6 +64,15 @@ impl Planner for ToTarget {
     fn dialects(&self) -> Vec<&'static str> {
         vec!["cisco-ios"]
     }
+    /// `deny PREFIX` drops everything to a prefix; other lines do nothing.
+    fn read(&self, text: &str, _: &str) -> Result<(RuleSet, Vec<usize>), String> {
+        let deny = |(n, line): (usize, &str)| {
+            let matches = Match { dst: vec![line.strip_prefix("deny ")?.parse().ok()?], ..Match::default() };
+            Some((Rule { matches, action: Action::Discard }, n + 1))
+        };
+        let (rules, lines) = text.lines().enumerate().filter_map(deny).unzip();
+        Ok((RuleSet { rules }, lines))
+    }
 }
 
 /// A router that outlives the engine.
