@@ -6,6 +6,7 @@ use crate::drift::{Found, OrphanStep};
 use crate::end::End;
 use crate::id::{AlertId, AttackId, CaseId, MeasureId, OrphanId, RequestId};
 use crate::party::{Authority, Callback, ContactChannel, Requester};
+use crate::placement::Placement;
 use crate::rule::{Match, RuleSet};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -86,6 +87,9 @@ pub struct Plan {
     /// Below this many arriving packets a second that the matches name, the attack counts as quiet: what normal traffic
     /// of the same kind makes lies below it.
     pub quiet_floor_pps: f64,
+    /// Ways and places ranked by the profiles of the devices; `None` where no device is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement: Option<Placement>,
 }
 
 /// Everything a measure carries from its proposal on.

@@ -15,6 +15,7 @@ pub mod id;
 pub mod measure;
 pub mod packet;
 pub mod party;
+pub mod placement;
 pub mod protected;
 pub mod query;
 pub mod rule;

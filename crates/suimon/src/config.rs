@@ -1,6 +1,7 @@
 //! The configuration file: read, checked as a whole, and turned into what the rest of the program runs on.
 
 pub mod bgp;
+mod filter;
 mod v1;
 mod verify;
 
@@ -49,6 +50,8 @@ pub struct Config {
     pub packs: Vec<suimon_policy::Pack>,
     /// The BGP hand; `None` announces nothing.
     pub bgp: Option<bgp::Bgp>,
+    /// Own addresses, critical services and device profiles, for the planner.
+    pub known: crate::placing::Known,
     /// How often the hands look at the network.
     pub verify: suimon_spine::VerifySettings,
     /// Routers, each a hand.
@@ -94,6 +97,7 @@ impl Config {
             .extra_closed
             .iter()
             .map(|d| parse_date(d).map_err(|e| bad_input(format!("calendar.extra-closed: `{d}`: {e}"))));
+        let hands: Vec<&str> = file.device.iter().map(|d| d.name.as_str()).chain(["bgp", MANUAL]).collect();
         Ok(Config {
             socket: file.node.socket.map_or_else(|| data.join("suimon.sock"), |s| folder.join(s)),
             base_url: file.node.base_url.unwrap_or_else(|| format!("http://{}", file.node.listen)),
@@ -109,6 +113,7 @@ impl Config {
             packs: packs(file.policy.as_ref(), folder)?,
             bgp: file.bgp.map(|b| bgp::read(b, &register, folder)).transpose()?,
             verify: file.verify.settings()?,
+            known: file.filter.known(folder, &hands)?,
             devices: devices(&file.device)?,
             register,
         })

@@ -51,7 +51,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>, more_hands: Vec<Arc<dy
         anyhow::bail!("the ledger in {} is broken at event {}: {}", config.data.display(), broken.seq, broken.what);
     }
     let policy = suimon_policy::Engine::new(Packs::new(config.packs).map_err(|e| bad_input(e.to_string()))?);
-    let planner: Arc<dyn Planner> = Arc::new(FilterPlanner);
+    let planner: Arc<dyn Planner> = Arc::new(FilterPlanner { known: config.known });
     let mut hands: Vec<Arc<dyn Hand>> = vec![Arc::new(ManualHand)];
     hands.extend(more_hands);
     let mut desks = None;

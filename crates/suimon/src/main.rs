@@ -12,6 +12,7 @@ mod exit;
 mod flow_sense;
 mod metrics;
 mod output;
+mod placing;
 mod planner;
 
 use clap::Parser as _;

@@ -51,6 +51,18 @@ impl Collector for Figures {
             "Measures of which something may be in the network",
             in_force as f64,
         )?;
+        let orphans = self.handle.with_state(|s| s.drift.open().count());
+        let dark = live.views.values().filter(|v| v.unreachable.is_some()).count();
+        let places = live.views.values().flat_map(|v| &v.measures);
+        let differ = places.filter(|p| p.state.name() != "as-wanted").count();
+        gauge(
+            &mut e,
+            "suimon_orphans_open",
+            "Differences between network and ledger that nobody has decided on",
+            orphans as f64,
+        )?;
+        gauge(&mut e, "suimon_hands_unreachable", "Hands that cannot look at the network", dark as f64)?;
+        gauge(&mut e, "suimon_places_not_as_wanted", "Measures in places that are not seen as wanted", differ as f64)?;
         counter(&mut e, "suimon_ledger_events", "Events in the ledger", seq)?;
         gauge(
             &mut e,

@@ -1,5 +1,6 @@
 //! The planner: `suimon-filter` plugged into the spine.
 
+use crate::placing::{self, Known};
 use ipnet::IpNet;
 use suimon_base::attack::{Attack, ProfileClass};
 use suimon_base::event::{Alternative, Plan};
@@ -7,7 +8,7 @@ use suimon_base::{Match, PacketHeader, RuleSet};
 use suimon_filter::compile::{Compiled, Options, compile};
 use suimon_filter::dialect::Dialect;
 use suimon_filter::plan::{self, Candidate, Means};
-use suimon_filter::request::{self, Context};
+use suimon_filter::request;
 use suimon_spine::Planner;
 use suimon_spine::ports::{PlanAsk, PlanError};
 
@@ -19,15 +20,18 @@ const QUIET_FLOOR_PPS: f64 = 10.0;
 const QUIET_PEAK_SHARE: f64 = 0.5;
 
 /// Answers with the filter compiler.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct FilterPlanner;
+#[derive(Clone, Debug, Default)]
+pub struct FilterPlanner {
+    /// What the configuration says of the operator's own network.
+    pub known: Known,
+}
 
 impl Planner for FilterPlanner {
     fn plan(&self, ask: &PlanAsk<'_>) -> Result<Plan, PlanError> {
         let dialect: Dialect = ask.dialect.parse().map_err(|e| PlanError::BadAsk(format!("{e}")))?;
         let plan = match (ask.request, ask.attack) {
-            (Some(text), _) => from_request(text, dialect, ask)?,
-            (None, Some(attack)) => from_attack(attack, dialect, ask)?,
+            (Some(text), _) => from_request(text, dialect, ask, &self.known)?,
+            (None, Some(attack)) => from_attack(attack, dialect, ask, &self.known)?,
             (None, None) => {
                 return Err(PlanError::BadAsk(
                     "the case has no attack; say what to filter with a written request".to_owned(),
@@ -35,7 +39,8 @@ impl Planner for FilterPlanner {
             }
         };
         guard(&plan, ask.holdings)?;
-        Ok(plan)
+        let placement = placing::placement(&plan.rules, &self.known);
+        Ok(Plan { placement, ..plan })
     }
 
     fn dialects(&self) -> Vec<&'static str> {
@@ -60,17 +65,20 @@ fn options(ask: &PlanAsk<'_>) -> Options {
     }
 }
 
-fn from_request(text: &str, dialect: Dialect, ask: &PlanAsk<'_>) -> Result<Plan, PlanError> {
-    let context = Context { holdings: ask.holdings.to_vec(), ..Context::default() };
+fn from_request(text: &str, dialect: Dialect, ask: &PlanAsk<'_>, known: &Known) -> Result<Plan, PlanError> {
+    let context = known.context(ask.holdings);
     let parsed = request::parse_with(text, &context).map_err(|e| PlanError::BadAsk(e.to_string()))?;
     let compiled = compile(&parsed.rules, dialect, &options(ask)).map_err(|e| PlanError::Nothing(e.to_string()))?;
-    let questions = parsed.questions.iter().map(|q| format!("{} [{}] {}", q.text_en, q.default, q.consequence_en));
-    let questions = questions.collect();
+    let questions = parsed.questions.iter().map(question).collect();
     let matches = parsed.rules.rules.iter().map(|r| r.matches.clone()).collect();
     Ok(assemble(parsed.rules, compiled, Pieces { questions, attack_matches: matches, ..Pieces::default() }))
 }
 
-fn from_attack(attack: &Attack, dialect: Dialect, ask: &PlanAsk<'_>) -> Result<Plan, PlanError> {
+fn question(q: &request::Question) -> String {
+    format!("{} [{}] {}", q.text_en, q.default, q.consequence_en)
+}
+
+fn from_attack(attack: &Attack, dialect: Dialect, ask: &PlanAsk<'_>, known: &Known) -> Result<Plan, PlanError> {
     let candidates = plan::candidates(attack, &plan::PlanAsk { dialect, ..plan::PlanAsk::default() });
     let can = |c: &Candidate| c.expressible.iter().any(|e| e.dialect == dialect && e.ok);
     let chosen = match ask.choose {
@@ -89,7 +97,7 @@ fn from_attack(attack: &Attack, dialect: Dialect, ask: &PlanAsk<'_>) -> Result<P
     let compiled = compile(&best.rules, dialect, &options(ask)).map_err(|e| PlanError::Nothing(e.to_string()))?;
     let attack_matches: Vec<Match> = widest(&candidates, best);
     let pieces = Pieces {
-        questions: Vec::new(),
+        questions: request::concerns(&best.rules, &known.context(ask.holdings)).iter().map(question).collect(),
         alternatives: candidates.iter().map(|c| alternative(c, dialect)).collect(),
         chosen: Some(chosen),
         separates: best.separates,
@@ -140,6 +148,7 @@ fn assemble(rules: RuleSet, compiled: Compiled, p: Pieces) -> Plan {
         questions,
         attack_matches: p.attack_matches,
         targets,
+        placement: None,
         quiet_floor_pps: p.quiet_floor_pps.max(QUIET_FLOOR_PPS),
         rules,
     }

@@ -90,6 +90,37 @@ struct PlanView {
     exact: bool,
     proof: String,
     questions: Vec<String>,
+    places: Vec<PlaceRow>,
+    stages: Vec<StageRow>,
+}
+
+/// A way on a device, ranked.
+struct PlaceRow {
+    /// `way` on `device`.
+    what: String,
+    words: String,
+    reason: Option<String>,
+    lines: u64,
+    load: String,
+    bystanders: String,
+}
+
+struct StageRow {
+    device: String,
+    words: String,
+    until: String,
+    lines: u64,
+}
+
+fn place_row(ctx: &Ctx, c: &suimon_base::placement::PlaceChoice) -> PlaceRow {
+    PlaceRow {
+        what: format!("{} · {} ({})", c.way, c.device, c.place),
+        words: ctx.either(&c.words_ja, &c.words_en).to_owned(),
+        reason: c.reason.clone(),
+        lines: c.lines,
+        load: c.load_percent.map_or_else(|| "—".to_owned(), |n| format!("{n} %")),
+        bystanders: percent(c.bystander_share),
+    }
 }
 
 struct AlternativeRow {
@@ -171,6 +202,18 @@ fn plan_view(ctx: &Ctx, p: &Plan) -> PlanView {
         exact: p.proof.get("equal").and_then(serde_json::Value::as_bool).unwrap_or(false),
         proof: format!("{:#}", p.proof),
         questions: p.questions.clone(),
+        places: p.placement.iter().flat_map(|p| &p.choices).map(|c| place_row(ctx, c)).collect(),
+        stages: p
+            .placement
+            .iter()
+            .flat_map(|p| &p.stages)
+            .map(|s| StageRow {
+                device: s.device.clone().unwrap_or_else(|| "—".to_owned()),
+                words: ctx.either(&s.words_ja, &s.words_en).to_owned(),
+                until: ctx.either(&s.until_ja, &s.until_en).to_owned(),
+                lines: s.lines,
+            })
+            .collect(),
     }
 }
 

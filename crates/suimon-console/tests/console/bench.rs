@@ -57,6 +57,7 @@ impl Planner for OnePlan {
             attack_matches: vec![matches],
             quiet_floor_pps: 100.0,
             targets: vec![target],
+            placement: None,
         })
     }
     fn dialects(&self) -> Vec<&'static str> {

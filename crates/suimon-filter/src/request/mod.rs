@@ -158,6 +158,13 @@ pub fn parse_with(text: &str, context: &Context) -> Result<Parsed, RequestError>
     Ok(Parsed { rules, questions })
 }
 
+/// What rules that nobody worded would hit besides the attack: the operator's own addresses and critical services.
+pub fn concerns(rules: &RuleSet, context: &Context) -> Vec<Question> {
+    let all = questions::of(rules, &Notes::default(), context);
+    let hit = |q: &Question| matches!(q.id, QuestionId::OwnGoal | QuestionId::CriticalTraffic);
+    all.into_iter().filter(hit).collect()
+}
+
 fn at(line: usize, column: usize, text: &str, message: &str) -> RequestError {
     RequestError { line, column, text: text.chars().take(60).collect(), message: message.into() }
 }

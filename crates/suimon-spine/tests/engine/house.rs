@@ -59,6 +59,7 @@ impl Planner for ToTarget {
             attack_matches: vec![matches],
             quiet_floor_pps: 100.0,
             targets: vec![target],
+            placement: None,
         })
     }
     fn dialects(&self) -> Vec<&'static str> {

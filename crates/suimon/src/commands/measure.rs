@@ -146,6 +146,7 @@ fn dry_run(socket: &Path, body: &Value, json: bool) -> anyhow::Result<Exit> {
             output::line(if name.is_empty() { format!("  {line}") } else { format!("{name}: {line}") });
         }
     }
+    super::verify::placement(tried.pointer("/plan/placement"));
     if list("/checks/listing").is_empty() {
         output::raw(&text(&tried, "/plan/text"));
     }
@@ -244,6 +245,7 @@ fn words(m: &Value) {
             text(a, "/words-en")
         ));
     }
+    super::verify::placement(m.pointer("/draft/plan/placement"));
     output::line(format!("\n{}", text(m, "/draft/plan/text")));
     output::line(format!("undo:\n{}", text(m, "/draft/plan/undo")));
 }

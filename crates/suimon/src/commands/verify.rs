@@ -119,6 +119,26 @@ fn resolve(args: &ResolveArgs, json: bool) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// The ranking of ways and places that a proposal carries.
+pub fn placement(placement: Option<&Value>) {
+    let Some(placement) = placement.filter(|p| p.is_object()) else { return };
+    for (i, c) in items(placement, "choices").enumerate() {
+        let reason = text(c, "/reason");
+        let possible = if reason.is_empty() { String::new() } else { format!(" — not possible: {reason}") };
+        output::line(format!(
+            "place {}. {} on {} ({}){possible}",
+            i + 1,
+            text(c, "/way"),
+            text(c, "/device"),
+            text(c, "/place")
+        ));
+        output::line(format!("   {}", text(c, "/words-en")));
+    }
+    for (i, s) in items(placement, "stages").enumerate() {
+        output::line(format!("stage {}. {} {}", i + 1, text(s, "/words-en"), text(s, "/until-en")));
+    }
+}
+
 /// Runs a BGP command.
 pub fn bgp(command: &BgpCommand, json: bool) -> anyhow::Result<Exit> {
     let BgpCommand::Peers { socket } = command;

@@ -33,6 +33,8 @@ pub struct File {
     pub alert: Vec<Alert>,
     pub policy: Option<Policy>,
     #[serde(default)]
+    pub filter: super::filter::Section,
+    #[serde(default)]
     pub verify: super::verify::Section,
     pub bgp: Option<suimon_bgp::config::BgpConfig>,
     #[serde(default)]
