@@ -555,7 +555,7 @@ pub struct WhyArgs {
     pub proto: String,
     /// Destination port, any where absent; then, for a time that has passed, `at` and the time: 2026-11-20T03:34:00Z,
     /// or "2026-11-20 12:34" for Japanese time
-    #[arg(value_name = "PORT] [at TIME", num_args = 0..=3)]
+    #[arg(value_name = "PORT] [at TIME", num_args = 0..=4)]
     pub rest: Vec<String>,
     /// Source port
     #[arg(long, value_name = "PORT")]

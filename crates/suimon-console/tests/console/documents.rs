@@ -84,6 +84,22 @@ async fn answers_are_as_documented() {
     check("LedgerHead", &operator.get("/api/v1/ledger/head").await.json());
     check("Events", &operator.get("/api/v1/events?limit=1000").await.json());
     check("Error", &operator.get("/api/v1/cases/C-9").await.json());
+    check("Verification", &operator.get("/api/v1/verification").await.json());
+    check("Orphans", &operator.get("/api/v1/orphans").await.json());
+    check("Sessions", &operator.get("/api/v1/sessions").await.json());
+    check("Why", &operator.get("/api/v1/why?src=198.51.100.1&dst=192.0.2.10&proto=udp&port=53").await.json());
+    check(
+        "Why",
+        &operator.get("/api/v1/why?src=198.51.100.1&dst=192.0.2.10&proto=17&at=2026-01-01+09:00").await.json(),
+    );
+    check("Error", &operator.get("/api/v1/why?src=everybody&dst=192.0.2.10&proto=udp").await.json());
+    check("ResolveOrphan", &json!({ "step": "leave", "reason": "known" }));
+    check(
+        "Error",
+        &operator.post("/api/v1/orphans/O-1/resolve", json!({ "step": "leave", "reason": "known" })).await.json(),
+    );
+    let proposal = json!({ "case": "C-1", "end": "1h" });
+    check("Tried", &operator.post("/api/v1/measures/dry-run", proposal).await.json());
     assert_eq!(operator.get("/api/v1/openapi.json").await.json(), suimon_console::openapi_document());
     assert_eq!(operator.get("/metrics").await.text, "suimon_up 1\n");
 }

@@ -106,7 +106,18 @@ async fn every_page_in_both_languages() {
     let house = house().await;
     house.attacked().await;
     let browser = house.browser("operator").await;
-    for path in ["/", "/attacks", "/attacks/A-1", "/cases", "/cases/C-1", "/measures", "/release-all", "/ledger"] {
+    for path in [
+        "/",
+        "/attacks",
+        "/attacks/A-1",
+        "/cases",
+        "/cases/C-1",
+        "/measures",
+        "/release-all",
+        "/verification",
+        "/why",
+        "/ledger",
+    ] {
         let ja = browser.get(&format!("{path}?lang=ja")).await;
         let en = browser.get(&format!("{path}?lang=en")).await;
         assert!(ja.text.contains("<html lang=\"ja\">") && ja.text.contains("<h1"), "{path}");
