@@ -5,6 +5,7 @@
 #[path = "../../suimon-device/tests/routers/router.rs"]
 #[expect(dead_code, reason = "the router of the device's own tests can do more than is asked here")]
 mod router;
+#[expect(dead_code, reason = "not every helper of the other tests is needed here")]
 mod support;
 
 use router::{Behind, Router};
