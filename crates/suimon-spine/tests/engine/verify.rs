@@ -2,8 +2,9 @@
 
 use crate::clock;
 use crate::house::{House, ROUTER, Router, SHOP, VERIFY, approver, open, operator};
+use crate::outage::stopwatch;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use suimon_base::drift::{OrphanKind, OrphanStep};
 use suimon_base::event::ReleaseReason;
 use suimon_base::measure::Status;
@@ -209,11 +210,11 @@ async fn a_router_that_does_not_answer_raises_an_alarm_and_delays_nobody() {
     // A router that keeps silent for seconds costs the engine nothing, and a start no more than its bound.
     *router.slow.lock().unwrap() = true;
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let asked = Instant::now();
+    let asked = stopwatch();
     house.act(operator(), Command::Note { case, text: "still here".to_owned() }).await.unwrap();
     assert!(asked.elapsed() < Duration::from_millis(500), "{:?}", asked.elapsed());
     house.dies().await;
-    let started = Instant::now();
+    let started = stopwatch();
     let house = open(dir.path(), &clock, &router).await;
     let took = started.elapsed();
     assert!(took < Duration::from_millis(2_500), "{took:?}");
