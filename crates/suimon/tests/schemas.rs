@@ -301,12 +301,5 @@ scope = ["203.0.113.80/32"]
     // The proposer may not approve.
     let own = on(&["measure", "approve", measure]);
     denial.check_all(&own.lines(1));
-    let tried = on(&[&propose[..], &["--dry-run"]].concat()).lines(0);
-    Schema::named("dry-run").check_all(&tried);
     outcome.check_all(&on(&["measure", "release", "--all"]).lines(0));
-    // Nothing is in the network by any hand that looks, so nothing differs and nobody drops anything.
-    Schema::named("verify").check_all(&on(&["verify"]).lines(0));
-    Schema::named("why").check_all(&on(&["why", "198.51.100.1", "203.0.113.80", "udp", "53"]).lines(1));
-    assert_eq!(on(&["orphan", "list", "--all"]).lines(0), Vec::<Value>::new());
-    assert_eq!(on(&["bgp", "peers"]).lines(0), Vec::<Value>::new());
 }

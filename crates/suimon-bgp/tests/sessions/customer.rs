@@ -48,6 +48,7 @@ impl Planner for Written {
             attack_matches: Vec::new(),
             quiet_floor_pps: 10.0,
             rules: parsed.rules,
+            placement: None,
         })
     }
     fn dialects(&self) -> Vec<&'static str> {
@@ -126,6 +127,7 @@ impl House {
                 default_dialect: "flowspec".to_owned(),
                 calendar: BusinessCalendar::default(),
                 version: "test".to_owned(),
+                verify: Default::default(),
             },
             on_watch: Box::new(|_| {}),
         };
