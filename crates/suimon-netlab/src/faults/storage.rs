@@ -4,10 +4,21 @@ use super::Steps;
 use super::trial::{ACL, Trial, small_disk};
 use crate::attack::Stream::Web;
 use crate::invariants::Should;
+use crate::{clock, proc};
 use anyhow::{Result, ensure};
 use std::io::Write as _;
+use std::process::Command;
 
-pub const STEPS: &[(&str, Steps)] = &[("disk-full", disk_full), ("ledger-removed", ledger_removed)];
+pub const STEPS: &[(&str, Steps)] = &[
+    ("disk-full", disk_full),
+    ("disk-full-then-killed", disk_full_then_killed),
+    ("disk-read-only", disk_read_only),
+    ("ledger-removed", ledger_removed),
+    ("ledger-removed-then-killed", ledger_removed_then_killed),
+    ("head-file-removed", head_file_removed),
+    ("journal-removed", journal_removed),
+    ("socket-removed", socket_removed),
+];
 
 /// Fills the small disk to the last octet.
 fn fill(t: &Trial<'_>) -> Result<()> {
@@ -62,4 +73,89 @@ fn ledger_removed(t: &mut Trial<'_>) -> Result<()> {
     t.lab.suimon.stop();
     std::fs::remove_dir_all(t.lab.suimon.data())?;
     t.start()
+}
+
+/// The release is in no ledger, only in the journal, or not even there.
+fn disk_full_then_killed(t: &mut Trial<'_>) -> Result<()> {
+    on_small_disk(t)?;
+    let id = t.put(&ACL)?;
+    fill(t)?;
+    t.lab.operator(&["measure", "release", &id])?;
+    t.expect(Web, Should::Pass);
+    t.wait(Web, Should::Pass)?;
+    t.kill9();
+    std::fs::remove_file(t.lab.scenery.folder().join("disk/filler"))?;
+    // If the journal could not be written either, the ledger says that it is in force, and it is put back.
+    t.expect(Web, Should::Either);
+    t.start()?;
+    let (status, _) = t.status(&id)?;
+    t.notes.push(format!("{id} is {status} after the start"));
+    ensure!(status == "released", "{id} was released with a full disk and is {status} after the start");
+    t.expect(Web, Should::Pass);
+    t.agreed(&[])
+}
+
+fn disk_read_only(t: &mut Trial<'_>) -> Result<()> {
+    on_small_disk(t)?;
+    t.both()?;
+    let disk = t.lab.scenery.folder().join("disk");
+    // A file system with files open for writing is not made read-only; an error of the disk looks like this to us.
+    let made = proc::output(Command::new("mount").args(["-o", "remount,ro"]).arg(&disk))?;
+    if made.0 != Some(0) {
+        fill(t)?;
+    }
+    t.notes.push(if made.0 == Some(0) { "read-only".into() } else { "busy, so full instead".into() });
+    t.lab.operator(&["measure", "release", "--all"])?;
+    for stream in crate::attack::Stream::ALL {
+        t.expect(stream, Should::Pass);
+    }
+    let left = clock::until(t.bound_ms, || t.lab.left_overs().ok()?.is_empty().then_some(()));
+    ensure!(left.is_some(), "`release --all` leaves {:?}", t.lab.left_overs()?);
+    proc::run(Command::new("mount").args(["-o", "remount,rw"]).arg(&disk))?;
+    // It is not there after a read-only disk.
+    let _ = std::fs::remove_file(disk.join("filler"));
+    t.agreed(&[])
+}
+
+/// Killed after that, it starts with an empty ledger, and the routers are full.
+fn ledger_removed_then_killed(t: &mut Trial<'_>) -> Result<()> {
+    t.put(&ACL)?;
+    t.kill9();
+    for file in ["ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.head"] {
+        // The small files come and go with the database.
+        let _ = std::fs::remove_file(t.lab.suimon.data().join(file));
+    }
+    // What nobody's ledger wants: a person decides, or it is let go.
+    t.expect(Web, Should::Either);
+    t.start()?;
+    t.notes.push(format!("after the start: {:?}", crate::peers::tables(t.net(), "edge1")?));
+    t.lab.operator(&["measure", "release", "--all"])?;
+    t.expect(Web, Should::Pass);
+    t.wait(Web, Should::Pass)?;
+    t.agreed(&[])
+}
+
+fn head_file_removed(t: &mut Trial<'_>) -> Result<()> {
+    t.both()?;
+    std::fs::remove_file(t.lab.suimon.data().join("ledger.head"))?;
+    t.agreed(&[])
+}
+
+fn journal_removed(t: &mut Trial<'_>) -> Result<()> {
+    t.both()?;
+    std::fs::remove_file(t.lab.suimon.data().join("release.journal"))?;
+    t.agreed(&[])
+}
+
+/// The command line loses its way in; what is in force stays, and a start brings it back.
+fn socket_removed(t: &mut Trial<'_>) -> Result<()> {
+    t.both()?;
+    std::fs::remove_file(t.lab.suimon.data().join("suimon.sock"))?;
+    ensure!(t.lab.list().is_err(), "the command line works without its socket");
+    t.expect(crate::attack::Stream::Spare1, Should::Either);
+    t.expect(crate::attack::Stream::Spare2, Should::Either);
+    t.lab.suimon.stop();
+    t.start()?;
+    t.agreed(&[])?;
+    t.wait(Web, Should::Drop)
 }

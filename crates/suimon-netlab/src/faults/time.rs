@@ -7,7 +7,7 @@ use crate::invariants::Should;
 use crate::lab::Ask;
 use anyhow::{Context as _, Result};
 
-pub const STEPS: &[(&str, Steps)] = &[("clock-forward", clock_forward)];
+pub const STEPS: &[(&str, Steps)] = &[("clock-forward", clock_forward), ("clock-back", clock_back)];
 
 /// Where Debian has the library.
 fn library() -> Result<String> {
@@ -44,5 +44,17 @@ fn clock_forward(t: &mut Trial<'_>) -> Result<()> {
     t.lab.reaches(&short, &["released"], t.bound_ms)?;
     t.wait(Web, Should::Pass)?;
     t.lab.reaches(&long, &["applied"], 1_000)?;
+    t.agreed(&[])
+}
+
+/// An hour back: a measure of 8 s must not last an hour.
+fn clock_back(t: &mut Trial<'_>) -> Result<()> {
+    under_our_clock(t)?;
+    let short = t.put(&Ask { end: "8s", ..ACL })?;
+    jump(t, "-3600")?;
+    crate::clock::sleep_ms(8_000);
+    t.expect(Web, Should::Pass);
+    t.wait(Web, Should::Pass)?;
+    t.lab.reaches(&short, &["released"], t.bound_ms)?;
     t.agreed(&[])
 }

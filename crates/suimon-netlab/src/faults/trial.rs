@@ -16,7 +16,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Packets a second of each stream: low enough that nothing is detected unless a fault wants it.
-const PPS: u32 = 150;
+pub const PPS: u32 = 150;
 /// From `release --all` to the last trace, milliseconds; a router's retry is 5 s.
 const CLEAN_MS: u64 = 12_000;
 
@@ -241,6 +241,14 @@ fn clean_scenery(lab: &mut Lab) -> Result<()> {
         let _ = std::fs::remove_dir_all(folder.join(edge).join("run"));
         for table in peers::tables(lab.net(), edge)? {
             proc::run(lab.net().command(edge, "nft").args(["delete", "table", "inet", &table]))?;
+        }
+    }
+    // What an earlier trial left in a router's kernel is that trial's fault, not the next one's.
+    for (edge, names) in [("edge1", &["bird"][..]), ("edge2", &["bgpd", "staticd", "zebra"][..])] {
+        for hole in peers::kernel_holes(lab.net(), edge)? {
+            names.iter().for_each(|name| lab.scenery.kill(name));
+            // The router's program may take it away as it dies.
+            let _ = lab.net().ip(edge, &format!("route delete blackhole {hole}"));
         }
     }
     lab.scenery.pin("host")?;
