@@ -232,6 +232,12 @@ impl FlowRecord {
         let ms = self.end.ms_since(self.start);
         if self.has(present::TIMES) && ms > 0 { ms } else { 0 }
     }
+    /// Whether [`FlowRecord::duration_ms`] is above `ms`, without the division.
+    #[inline]
+    pub const fn lasts_longer(&self, ms: u64) -> bool {
+        let us = self.end.as_micros().saturating_sub(self.start.as_micros());
+        self.has(present::TIMES) && us > 0 && us as u64 / 1_000 > ms
+    }
 }
 
 impl fmt::Debug for FlowRecord {

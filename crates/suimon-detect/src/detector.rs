@@ -4,7 +4,7 @@ use crate::addresses::Addresses;
 use crate::attacks::Running;
 use crate::config::{Config, ConfigError};
 use crate::entity::{Entity, Kind, NONE, Recent};
-use crate::nets::Nets;
+use crate::nets::{self, Near, Nets};
 use crate::quiet::{BUSY_FLOWS, QUIET, Quiets, REMEMBER_S};
 use crate::rules::Book;
 use crate::sample::{BUSY, Sample, Seen, hash, mix};
@@ -90,6 +90,11 @@ pub struct Detector {
     pub(crate) base: Option<i64>,
     /// The open bucket, from [`FIRST_BUCKET`].
     pub(crate) bucket: u32,
+    /// Standing rate and the buckets it stands for, of the long flow that is being counted. Not in [`Item`], which every
+    /// flow has and which fits into registers.
+    spread: (Standing, u32),
+    /// First bucket of the running [`REMEMBER_S`] seconds.
+    pub(crate) remember_from: u32,
     pub(crate) now: Timestamp,
     pub(crate) sweep: usize,
 }
@@ -100,12 +105,17 @@ const FIRST_BUCKET: u32 = 1_024;
 /// Flows of a batch that are looked up before the first of them is counted.
 const AHEAD: usize = 32;
 
-/// One protected side of a flow.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// One side of a flow.
+#[derive(Clone, Copy)]
 struct Side {
+    /// The protected network, [`NONE`] if it is in none.
     net: u32,
     /// The number of the address, [`NONE`] if it is not known yet.
     host: u32,
+}
+
+impl Side {
+    const NONE: Side = Side { net: NONE, host: NONE };
 }
 
 /// One flow as counted.
@@ -114,8 +124,8 @@ struct Item {
     bytes: u64,
     packets: u32,
     flows: u32,
-    /// Standing rate and the buckets it stands for, of a flow longer than the window.
-    long: Option<(Standing, u32)>,
+    /// Longer than the window: [`Detector::spread`] says at which rate.
+    long: bool,
 }
 
 impl std::fmt::Debug for Detector {
@@ -159,6 +169,8 @@ impl Detector {
             counters: Counters::default(),
             base: None,
             bucket: FIRST_BUCKET,
+            spread: (Standing::default(), 0),
+            remember_from: 0,
             now: Timestamp::ZERO,
             sweep: 0,
             config: Config::default(),
@@ -207,6 +219,7 @@ impl Detector {
         self.scale = scale(&config);
         self.customer_of = [0, 1].map(|_| vec![UNMET; config.networks.len()]);
         self.config = config;
+        self.opened();
         for at in 0..self.entities.len() {
             self.reassign(at);
         }
@@ -218,78 +231,103 @@ impl Detector {
     /// earlier one counts as that one, and further back the clock was set.
     pub fn flow(&mut self, exporter: &ExporterKey, now: Timestamp, flow: &FlowRecord) {
         self.advance(now);
-        let sides = self.sides(flow);
-        self.apply(exporter, flow, sides);
+        let mut near = [Near::new(&self.nets); 2];
+        let [towards, from] = self.sides(flow, &mut near);
+        self.counters.flows += 1;
+        self.apply(exporter, flow, towards, from);
     }
 
     /// Counts flows of one exporter that were received together. Faster than one by one: what they need from memory is
     /// asked for before any of them is counted, so that the waits overlap.
     pub fn batch(&mut self, exporter: &ExporterKey, received: Timestamp, records: &[FlowRecord]) {
         self.advance(received);
-        let mut sides = [[None; 2]; AHEAD];
+        self.counters.flows += records.len() as u64;
+        let mut sides = [[Side::NONE; 2]; AHEAD];
+        let mut near = [Near::new(&self.nets); 2];
         for chunk in records.chunks(AHEAD) {
+            let (mut touch, mut busy) = (0, false);
             for (s, flow) in sides.iter_mut().zip(chunk) {
-                *s = self.sides(flow);
+                let [towards, from] = self.sides(flow, &mut near);
+                for host in [towards.host, from.host] {
+                    if host & QUIET == 0 {
+                        busy = true;
+                    } else if host != NONE {
+                        touch ^= self.quiets.get(host & !QUIET).last;
+                    }
+                }
+                *s = [towards, from];
             }
-            let known = sides.iter().take(chunk.len()).flatten().flatten().filter(|s| s.host != NONE);
-            let mut touch = 0;
-            for side in known.clone() {
-                touch ^= match side.host & QUIET {
-                    0 => self.entities[side.host as usize].touched,
-                    _ => self.quiets.get(side.host & !QUIET).last,
-                };
-            }
-            for side in known.filter(|s| s.host & QUIET == 0) {
-                touch ^= self.entities[side.host as usize].touch(self.bucket, &self.scale);
+            if busy {
+                let known = sides.iter().take(chunk.len()).flatten();
+                for side in known.filter(|s| s.host & QUIET == 0) {
+                    touch ^= self.entities[side.host as usize].touch(self.bucket, &self.scale);
+                }
             }
             std::hint::black_box(touch);
-            for (flow, s) in chunk.iter().zip(sides) {
-                self.apply(exporter, flow, s);
+            for (flow, [towards, from]) in chunk.iter().zip(&sides) {
+                self.apply(exporter, flow, *towards, *from);
             }
         }
     }
 
-    /// The protected side or sides of a flow: towards its destination, from its source.
-    fn sides(&self, flow: &FlowRecord) -> [Option<Side>; 2] {
-        let of = |direction: Direction, addr: IpAddr| {
-            let net = self.nets.find(addr)?;
-            Some(Side { net, host: self.host(direction, addr).unwrap_or(NONE) })
+    /// The sides of a flow: towards its destination, from its source.
+    #[inline(always)]
+    fn sides(&self, flow: &FlowRecord, near: &mut [Near; 2]) -> [Side; 2] {
+        let of = |direction: Direction, addr: IpAddr, near: &mut Near| {
+            let net = self.nets.find_near(addr, near);
+            let known = if net == nets::NONE { None } else { self.host(direction, addr) };
+            Side { net, host: known.unwrap_or(NONE) }
         };
-        [of(Direction::In, flow.dst), of(Direction::Out, flow.src)]
+        let [towards, from] = near;
+        [of(Direction::In, flow.dst, towards), of(Direction::Out, flow.src, from)]
     }
 
-    fn apply(&mut self, exporter: &ExporterKey, flow: &FlowRecord, sides: [Option<Side>; 2]) {
-        self.counters.flows += 1;
-        if sides == [None; 2] {
+    #[inline(always)]
+    fn apply(&mut self, exporter: &ExporterKey, flow: &FlowRecord, towards: Side, from: Side) {
+        if towards.net == NONE && from.net == NONE {
             self.counters.outside += 1;
             return;
         }
-        let item = self.item(flow);
-        let [towards, from] = sides;
-        if let Some(side) = towards {
-            self.count(Direction::In, side, exporter, flow, &item);
+        // Made here and moved nowhere: copying what was just written in pieces makes the processor wait for it.
+        let item = Item {
+            vector: self.table.index(flow),
+            bytes: flow.bytes_estimated(),
+            packets: u32::try_from(flow.packets_estimated()).unwrap_or(u32::MAX),
+            flows: new_flows(flow),
+            long: false,
+        };
+        if flow.lasts_longer(self.config.window_ms) {
+            return self.apply_long(exporter, flow, towards, from, item);
         }
-        if let Some(side) = from {
-            self.count(Direction::Out, side, exporter, flow, &item);
+        if towards.net != NONE {
+            self.count(Direction::In, towards, exporter, flow, &item);
+        }
+        if from.net != NONE {
+            self.count_from(from, exporter, flow, &item);
         }
     }
 
-    fn item(&mut self, flow: &FlowRecord) -> Item {
-        let rate = flow.sampling.rate.max(1);
-        // One sampled SYN stands for `rate` connections; of other sampled packets nobody knows how many flows they are.
-        let flows = if flow.proto == 6 && flow.tcp_flags & 0x02 != 0 { rate } else { 1 };
-        let (bytes, packets) = (flow.bytes_estimated(), flow.packets_estimated());
-        let mut item = Item {
-            vector: self.table.index(flow),
-            bytes,
-            packets: u32::try_from(packets).unwrap_or(u32::MAX),
-            flows,
-            long: None,
-        };
-        let duration = flow.duration_ms() as u64;
-        if duration <= self.config.window_ms {
-            return item;
+    /// A flow that is longer than the window.
+    #[cold]
+    fn apply_long(&mut self, exporter: &ExporterKey, flow: &FlowRecord, towards: Side, from: Side, item: Item) {
+        let item = self.lengthy(flow, item);
+        if towards.net != NONE {
+            self.count(Direction::In, towards, exporter, flow, &item);
         }
+        if from.net != NONE {
+            self.count_from(from, exporter, flow, &item);
+        }
+    }
+
+    /// Once more, and not in the midst of the loop that counts what comes in.
+    #[inline(never)]
+    fn count_from(&mut self, side: Side, exporter: &ExporterKey, flow: &FlowRecord, item: &Item) {
+        self.count(Direction::Out, side, exporter, flow, item);
+    }
+
+    /// Spreads it.
+    fn lengthy(&mut self, flow: &FlowRecord, item: Item) -> Item {
+        let duration = flow.duration_ms().max(1) as u64;
         let a_second = |x: u64| {
             let fixed = u128::from(x) * u128::from(FIXED) * 1_000 / u128::from(duration);
             u64::try_from(fixed).unwrap_or(u64::MAX)
@@ -298,23 +336,25 @@ impl Detector {
         if self.wheel.has_room() {
             let ms = duration.min(self.config.long_flow_ms);
             let buckets = u32::try_from((ms + self.config.bucket_ms / 2) / self.config.bucket_ms).unwrap_or(u32::MAX);
-            let standing =
-                Standing { bytes: a_second(bytes), packets: a_second(packets), flows: a_second(u64::from(flows)) };
-            item.long = Some((standing, buckets.clamp(1, self.wheel.reach())));
+            let standing = Standing {
+                bytes: a_second(item.bytes),
+                packets: a_second(flow.packets_estimated()),
+                flows: a_second(u64::from(item.flows)),
+            };
+            self.spread = (standing, buckets.clamp(1, self.wheel.reach()));
+            Item { long: true, ..item }
         } else {
             self.counters.long_refused += 1;
             let share = |x: u64| (u128::from(x) * u128::from(self.config.window_ms) / u128::from(duration)) as u64;
-            item.bytes = share(bytes);
-            item.packets = u32::try_from(share(packets)).unwrap_or(u32::MAX);
+            let packets = u32::try_from(share(flow.packets_estimated())).unwrap_or(u32::MAX);
+            Item { bytes: share(item.bytes), packets, ..item }
         }
-        item
     }
 
+    #[inline(always)]
     fn count(&mut self, direction: Direction, side: Side, exporter: &ExporterKey, flow: &FlowRecord, item: &Item) {
         let addr = if direction == Direction::In { flow.dst } else { flow.src };
-        // An earlier flow of the same batch may have met it meanwhile, or made an entity of it.
-        let known = Some(side.host).filter(|h| *h != NONE).or_else(|| self.host(direction, addr));
-        let met = known.unwrap_or_else(|| self.meet(direction, addr, side.net));
+        let met = if side.host == NONE { self.met(direction, addr, side.net) } else { side.host };
         let customer = self.customer(side.net, direction);
         let (host, cover) = if met == NONE {
             self.counters.hosts_refused += 1;
@@ -324,24 +364,42 @@ impl Detector {
         } else {
             (met, self.entities[met as usize].cover)
         };
-        for at in [host, cover, customer] {
+        if cover != NONE {
+            self.add(cover, exporter, flow, item);
+        }
+        for at in [host, customer] {
             if at != NONE {
-                self.add(at, exporter, flow, item);
+                self.add_too(at, exporter, flow, item);
             }
         }
-        if let Some((rate, buckets)) = item.long {
-            let generation = self.entities.get(host as usize).map_or(0, |e| e.generation);
-            let long = Long { entity: host, generation, cover, customer, vector: item.vector, rate };
-            // Judged at the end of this bucket and of the following ones, `buckets` times in all: the record that
-            // continues the flow then takes over without a gap or an overlap.
-            self.wheel.add(self.bucket + buckets - 1, long);
+        if item.long {
+            self.enlist(host, cover, customer, item);
         }
+    }
+
+    /// The number of an address that had none when its batch was looked up: an earlier flow of the batch may have met it
+    /// meanwhile.
+    #[inline(never)]
+    fn met(&mut self, direction: Direction, addr: IpAddr, net: u32) -> u32 {
+        self.host(direction, addr).unwrap_or_else(|| self.meet(direction, addr, net))
+    }
+
+    /// Has a long flow's rate taken back when it ends.
+    #[cold]
+    fn enlist(&mut self, host: u32, cover: u32, customer: u32, item: &Item) {
+        let (rate, buckets) = self.spread;
+        let generation = self.entities.get(host as usize).map_or(0, |e| e.generation);
+        let long = Long { entity: host, generation, cover, customer, vector: item.vector, rate };
+        // Judged at the end of this bucket and of the following ones, `buckets` times in all: the record that
+        // continues the flow then takes over without a gap or an overlap.
+        self.wheel.add(self.bucket + buckets - 1, long);
     }
 
     /// Counts for a quiet address, or makes an entity of it, which then has to count; and its covering prefix.
     ///
     /// A long flow is counted here as if all of it came now. What arrives of long flows is, over time, what flows, so a
     /// ceiling that holds for it holds for their rates too.
+    #[inline(always)]
     fn count_quiet(&mut self, at: u32, direction: Direction, net: u32, flow: &FlowRecord, item: &Item) -> (u32, u32) {
         let bucket = self.bucket;
         let ceiling = self.book.ceiling(net);
@@ -350,29 +408,37 @@ impl Detector {
             return (entity, self.entities[entity as usize].cover);
         }
         let (before, cover) = (q.last, q.cover);
-        let (bytes, packets) = match item.long {
-            None => (item.bytes, item.packets),
-            Some(_) => (flow.bytes_estimated(), u32::try_from(flow.packets_estimated()).unwrap_or(u32::MAX)),
-        };
         q.sampled(flow.sampling);
-        if !q.add(bucket, &ceiling, bytes, packets, item.flows) {
+        if !q.add(bucket, &ceiling, item.bytes, item.packets, item.flows) {
             return (self.promote(at, net, item.vector), cover);
         }
-        let second = bucket / self.scale.second;
-        if before / self.scale.second / REMEMBER_S != second / REMEMBER_S {
-            self.remember_quiet(at, second, direction, flow, item);
+        if before < self.remember_from {
+            self.remember_quiet(at, direction, flow, item);
         }
         (NONE, cover)
     }
 
+    /// To be called whenever the open bucket or the length of one changes.
+    pub(crate) fn opened(&mut self) {
+        let period = self.scale.second * REMEMBER_S;
+        self.remember_from = self.bucket / period * period;
+    }
+
     #[inline(never)]
-    fn remember_quiet(&mut self, at: u32, second: u32, direction: Direction, flow: &FlowRecord, item: &Item) {
+    fn remember_quiet(&mut self, at: u32, direction: Direction, flow: &FlowRecord, item: &Item) {
+        let second = self.bucket / self.scale.second;
         let recent = Recent::new(self.bucket, &self.seen(0, flow, item, peer(direction, flow)));
         let aged = (self.config.baseline_ms / self.config.bucket_ms).saturating_mul(2);
         self.quiets.remember(at, second, recent, u32::try_from(aged).unwrap_or(u32::MAX));
     }
 
+    #[inline(never)]
+    fn add_too(&mut self, at: u32, exporter: &ExporterKey, flow: &FlowRecord, item: &Item) {
+        self.add(at, exporter, flow, item);
+    }
+
     /// Counts for one target.
+    #[inline(always)]
     fn add(&mut self, at: u32, exporter: &ExporterKey, flow: &FlowRecord, item: &Item) {
         let bucket = self.bucket;
         let e = &mut self.entities[at as usize];
@@ -384,22 +450,19 @@ impl Detector {
         if e.busy >= u32::from(BUSY_FLOWS) {
             e.busy_at = bucket;
         }
-        if flow.sampling.rate > e.sampling {
-            e.sampling = flow.sampling.rate;
-        }
+        e.sampling = e.sampling.max(flow.sampling.rate);
         e.assumed |= flow.sampling.source == SamplingSource::Assumed;
         let frozen = e.attacked;
         let trip = &self.book.rules[e.rules as usize].trips[usize::from(item.vector)];
         let slot = e.slot(item.vector, bucket);
-        let close = if let Some((rate, _)) = &item.long {
-            slot.standing.add(rate);
-            // Opening the bucket keeps the slow average in step.
-            slot.open(bucket, &self.scale, frozen);
+        // Opening the bucket keeps the slow average in step, for a long flow too.
+        let cell = slot.open(bucket, &self.scale, frozen);
+        let close = if item.long {
+            slot.standing.add(&self.spread.0);
             let close = slot.standing.bytes >= trip.standing_bytes || slot.standing.packets >= trip.standing_packets;
             e.longs += 1;
             close
         } else {
-            let cell = slot.open(bucket, &self.scale, frozen);
             cell.bytes = cell.bytes.saturating_add(item.bytes);
             cell.packets = cell.packets.saturating_add(item.packets);
             cell.flows = cell.flows.saturating_add(item.flows);
@@ -452,10 +515,12 @@ impl Detector {
     }
 
     fn seen(&self, exporter: u16, flow: &FlowRecord, item: &Item, peer: IpAddr) -> Seen {
-        let (packets, flows) = match &item.long {
+        let (packets, flows) = if item.long {
             // What a second of the long flow holds, as for a short one.
-            Some((r, _)) => (r.packets as f32 / FIXED as f32, r.flows as f32 / FIXED as f32),
-            None => (item.packets as f32, item.flows as f32),
+            let rate = &self.spread.0;
+            (rate.packets as f32 / FIXED as f32, rate.flows as f32 / FIXED as f32)
+        } else {
+            (item.packets as f32, item.flows as f32)
         };
         Seen {
             src: peer,
@@ -517,6 +582,13 @@ impl Detector {
     pub fn classify(&self, flow: &FlowRecord) -> Vector {
         self.table.classify(flow)
     }
+}
+
+/// Connections that a record stands for: one sampled SYN for as many as its rate says; of other sampled packets nobody
+/// knows how many flows they are.
+#[inline]
+fn new_flows(flow: &FlowRecord) -> u32 {
+    if flow.proto == 6 && flow.tcp_flags & 0x02 != 0 { flow.sampling.rate.max(1) } else { 1 }
 }
 
 /// The other end of a flow.

@@ -59,6 +59,7 @@ impl Detector {
                 self.bucket = target;
             }
         }
+        self.opened();
         self.now = self.now.max(now);
     }
 

@@ -26,6 +26,23 @@ impl<T: Ord + Copy> Ranges<T> {
     }
 }
 
+/// The range of IPv4 addresses that was found last: flows that come together are often of one network, and most other
+/// ends lie in the same gap between the networks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Near {
+    first: u32,
+    /// Addresses behind the first.
+    more: u32,
+    net: u32,
+}
+
+impl Near {
+    /// No range yet: the look-up of the first address fills it.
+    pub(crate) fn new(nets: &Nets) -> Self {
+        nets.range(0)
+    }
+}
+
 impl Nets {
     /// Of several equal prefixes the last one counts.
     pub(crate) fn new(prefixes: &[IpNet]) -> Self {
@@ -51,6 +68,25 @@ impl Nets {
             IpAddr::V4(a) => self.v4.find(a.into()),
             IpAddr::V6(a) => self.v6.find(a.into()),
         }
+    }
+
+    /// [`Nets::find`] that looks at the range found last first; [`NONE`] where no prefix contains the address.
+    #[inline]
+    pub(crate) fn find_near(&self, a: IpAddr, near: &mut Near) -> u32 {
+        let IpAddr::V4(a) = a else { return self.find(a).unwrap_or(NONE) };
+        let a = u32::from(a);
+        if a.wrapping_sub(near.first) > near.more {
+            *near = self.range(a);
+        }
+        near.net
+    }
+
+    fn range(&self, a: u32) -> Near {
+        let starts = &self.v4.starts;
+        let before = starts.partition_point(|s| *s <= a);
+        let (first, net) = before.checked_sub(1).map_or((0, NONE), |at| (starts[at], self.v4.net[at]));
+        let last = starts.get(before).map_or(u32::MAX, |next| next - 1);
+        Near { first, more: last - first, net }
     }
 }
 
@@ -111,9 +147,24 @@ mod tests {
             };
             let full = if six { 128 } else { 32 };
             let nets: Vec<IpNet> = list.iter().map(|(x, l)| IpNet::new(base(*x), full - 8 + l).unwrap().trunc()).collect();
-            let found = Nets::new(&nets).find(base(a)).map(|i| nets[i as usize]);
+            let compiled = Nets::new(&nets);
+            let found = compiled.find(base(a)).map(|i| nets[i as usize]);
             let wanted = nets.iter().filter(|n| n.contains(&base(a))).max_by_key(|n| n.prefix_len()).copied();
             prop_assert_eq!(found, wanted);
+        }
+
+        /// Whatever was looked up before.
+        #[test]
+        fn near_is_found_as_well(list in proptest::collection::vec((any::<u8>(), 24u8..=32), 0..12), asked in proptest::collection::vec(any::<u32>(), 1..40)) {
+            let base = |x: u32| std::net::Ipv4Addr::from(0xffff_fe00 | x & 0x1ff);
+            let nets: Vec<IpNet> =
+                list.iter().map(|(x, l)| IpNet::new(base(u32::from(*x)).into(), *l).unwrap().trunc()).collect();
+            let nets = Nets::new(&nets);
+            let mut near = Near::new(&nets);
+            for x in asked {
+                let a = if x % 16 == 0 { std::net::Ipv4Addr::from(x) } else { base(x >> 8) };
+                prop_assert_eq!(nets.find_near(a.into(), &mut near), nets.find(a.into()).unwrap_or(NONE));
+            }
         }
     }
 }

@@ -39,6 +39,8 @@ pub(crate) const COUNT: usize = 21;
 pub(crate) const TOTAL: u8 = 20;
 /// Index of [`Vector::OtherProtocol`].
 const OTHER: u8 = 19;
+/// Instead of a vector's index: the rows have to be asked.
+const ASK: u8 = u8::MAX;
 /// Format this program reads.
 const VERSION: u32 = 1;
 
@@ -88,6 +90,10 @@ pub struct VectorTable {
     rows: Vec<VectorRow>,
     /// Tests to ask by protocol and, for UDP, by whether the source port has rows of its own.
     by_proto: Vec<Vec<Test>>,
+    /// The vector of an unfragmented TCP flow by its flags, [`ASK`] where its length decides too.
+    by_flags: Box<[u8; 256]>,
+    /// The vector of an unfragmented UDP flow from a port without rows, [`ASK`] where something else decides too.
+    plain_udp: u8,
     /// Whether a port may have rows: a table of all ports would not stay in the nearest cache.
     may_name: [u64; 4],
     /// Ports with rows, in order, and their tests.
@@ -169,7 +175,11 @@ impl VectorTable {
         let index = |keep: &dyn Fn(&VectorRow) -> bool| -> Vec<Test> {
             rows.iter().filter(|r| keep(r)).map(Test::of).collect()
         };
-        let by_proto = (0..=255u8).map(|p| index(&|r| fits(r, p) && (p != 17 || r.src_ports.is_empty()))).collect();
+        let by_proto: Vec<Vec<Test>> =
+            (0..=255u8).map(|p| index(&|r| fits(r, p) && (p != 17 || r.src_ports.is_empty()))).collect();
+        let by_flags = Box::new(std::array::from_fn(|flags| short_cut(&by_proto[6], flags as u8)));
+        let asks_flags = by_proto[17].iter().any(|t| t.mask != 0);
+        let plain_udp = if asks_flags { ASK } else { short_cut(&by_proto[17], 0) };
         let mut ports: Vec<u16> = rows.iter().flat_map(|r| r.src_ports.iter().copied()).collect();
         ports.sort_unstable();
         ports.dedup();
@@ -181,7 +191,7 @@ impl VectorTable {
         for (word, bit) in ports.iter().map(|p| sieve(*p)) {
             may_name[word] |= 1 << bit;
         }
-        VectorTable { rows, by_proto, may_name, ports, port_rows }
+        VectorTable { rows, by_proto, by_flags, plain_udp, may_name, ports, port_rows }
     }
 
     /// The rows, in order.
@@ -204,11 +214,16 @@ impl VectorTable {
         self.port(port).is_some()
     }
 
+    #[inline]
+    fn may_have_rows(&self, port: u16) -> bool {
+        let (word, bit) = sieve(port);
+        self.may_name[word] >> bit & 1 == 1
+    }
+
     /// The tests of a UDP source port that has rows of its own.
     #[inline]
     fn port(&self, port: u16) -> Option<&Vec<Test>> {
-        let (word, bit) = sieve(port);
-        if self.may_name[word] >> bit & 1 == 0 {
+        if !self.may_have_rows(port) {
             return None;
         }
         self.ports.binary_search(&port).ok().map(|at| &self.port_rows[at])
@@ -219,13 +234,34 @@ impl VectorTable {
         name(self.index(flow))
     }
 
+    #[inline]
     pub(crate) fn index(&self, flow: &FlowRecord) -> u8 {
+        let vector = match flow.proto {
+            _ if flow.fragment == Fragment::Later => ASK,
+            6 => self.by_flags[usize::from(flow.tcp_flags)],
+            17 if !self.may_have_rows(flow.src_port) => self.plain_udp,
+            _ => ASK,
+        };
+        if vector == ASK { self.ask(flow) } else { vector }
+    }
+
+    fn ask(&self, flow: &FlowRecord) -> u8 {
         let candidates = if flow.proto == 17 && flow.fragment != Fragment::Later {
             self.port(flow.src_port).unwrap_or(&self.by_proto[17])
         } else {
             &self.by_proto[usize::from(flow.proto)]
         };
         candidates.iter().find(|t| t.fits(flow)).map_or(OTHER, |t| t.vector)
+    }
+}
+
+/// The vector that TCP flows with these flags have, whatever their length, as long as they are no later fragments.
+fn short_cut(tests: &[Test], flags: u8) -> u8 {
+    let mut fitting = tests.iter().filter(|t| flags & t.mask == t.value && t.fragment != Some(Fragment::Later));
+    match fitting.next() {
+        None => OTHER,
+        Some(t) if t.lengths.is_none() && t.fragment.is_none() => t.vector,
+        Some(_) => ASK,
     }
 }
 
@@ -250,6 +286,22 @@ mod tests {
         }
         assert_eq!(name(TOTAL), Vector::Total);
         assert_eq!(name(OTHER), Vector::OtherProtocol);
+    }
+
+    /// The short cuts against asking the rows one by one.
+    #[test]
+    fn short_cuts_change_nothing() {
+        let t = VectorTable::built_in().unwrap();
+        for proto in [1, 6, 17, 47, 58, 99] {
+            for flags in 0..=255 {
+                for port in [53, 123, 443, 1_900, 11_211] {
+                    for (len, fragment) in [(40, Fragment::Whole), (468, Fragment::Unknown), (1_400, Fragment::Later)] {
+                        let f = FlowRecord { fragment, ..flow(proto, port, flags, len) };
+                        assert_eq!(t.index(&f), t.ask(&f), "{proto} {flags:#x} {port} {len} {fragment:?}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]
