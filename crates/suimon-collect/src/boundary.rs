@@ -45,6 +45,13 @@ impl Boundary {
         Boundary { roles: roles.map(|e| (e.address, e.boundary.clone())).collect(), ingress_at: HashSet::new() }
     }
 
+    /// Whether all of these flows count, as far as that can be seen at a glance: no interfaces are named, and none of them
+    /// tells its direction.
+    #[inline]
+    pub fn all_count(&self, flows: &[FlowRecord]) -> bool {
+        self.roles.is_empty() && flows.iter().all(|f| f.metered == Metered::Unknown)
+    }
+
     /// Whether this flow counts. Dropped flows have no output interface and count at the interface they came in by.
     pub fn counts(&mut self, exporter: IpAddr, flow: &FlowRecord) -> bool {
         // In and out by one interface is one meter at one wire; interface 0 is an unknown one.

@@ -43,8 +43,9 @@ pub(crate) struct Worker {
     setup: Setup,
     decoder: Decoder,
     boundary: Boundary,
-    /// What this worker has learned of `homes`.
+    /// What this worker has learned of `homes`, and the last one asked for: datagrams come in bursts.
     known: HashMap<IpAddr, usize>,
+    last: Option<(IpAddr, usize)>,
     /// Room for those flows of a datagram that count here, where not all do.
     kept: Vec<FlowRecord>,
     published: Timestamp,
@@ -65,6 +66,7 @@ impl Worker {
             decoder,
             boundary,
             known: HashMap::new(),
+            last: None,
             kept: Vec::new(),
             published: Timestamp::ZERO,
             complained: Timestamp::ZERO,
@@ -132,6 +134,17 @@ impl Worker {
     }
 
     fn home(&mut self, exporter: IpAddr) -> usize {
+        match self.last {
+            Some((last, home)) if last == exporter => home,
+            _ => {
+                let home = self.find_home(exporter);
+                self.last = Some((exporter, home));
+                home
+            }
+        }
+    }
+
+    fn find_home(&mut self, exporter: IpAddr) -> usize {
         if let Some(home) = self.known.get(&exporter) {
             return *home;
         }
@@ -153,8 +166,9 @@ impl Worker {
         let (mut counted, mut elsewhere) = (0, 0);
         let (boundary, kept, sink) = (&mut self.boundary, &mut self.kept, &self.setup.sink);
         let result = self.decoder.batches(exporter, received, bytes, &mut |key, records| {
-            let all = records.iter().position(|f| !boundary.counts(exporter, f));
-            let Some(first) = all else {
+            let all = boundary.all_count(records);
+            let other = if all { None } else { records.iter().position(|f| !boundary.counts(exporter, f)) };
+            let Some(first) = other else {
                 counted += records.len() as u64;
                 return sink(&key, received, records);
             };
