@@ -93,8 +93,16 @@ pub(crate) struct Facts<'a> {
 /// Reads the records of a batch into `out`, which has exactly as many.
 pub(crate) fn run<'a, R: Rows<'a>>(plan: &Plan, rows: impl Fn(u16) -> R, facts: &Facts<'_>, out: &mut [FlowRecord]) {
     out.fill(FlowRecord { present: plan.present, sampling: facts.base, ..FlowRecord::default() });
-    for op in &plan.ops {
+    let mut ops = &*plan.ops;
+    while let Some((op, rest)) = ops.split_first() {
         let rows = rows(op.segment);
+        if let Some(next) = rest.first().filter(|next| next.segment == op.segment)
+            && together(rows, op, next, out)
+        {
+            ops = &rest[1..];
+            continue;
+        }
+        ops = rest;
         if op.action < Action::Icmp {
             common(plan, rows, op, out);
         } else if op.action < Action::FragmentFlags {
@@ -104,6 +112,55 @@ pub(crate) fn run<'a, R: Rows<'a>>(plan: &Plan, rows: impl Fn(u16) -> R, facts: 
         }
     }
     finish(plan, facts, out);
+}
+
+/// Two fields that nearly every template has beside each other, in one loop instead of two; says whether they were.
+#[inline(always)]
+fn together<'a, R: Rows<'a>>(rows: R, a: &Op, b: &Op, out: &mut [FlowRecord]) -> bool {
+    let four = |v| u32::from_be_bytes(v);
+    match (a.action, b.action, a.width, b.width) {
+        (Action::SrcV4, Action::DstV4, 4, 4) => both(rows, a, b, out, |r, x: [u8; 4], y: [u8; 4]| {
+            (r.src, r.dst) = (IpAddr::V4(Ipv4Addr::from(x)), IpAddr::V4(Ipv4Addr::from(y)));
+        }),
+        (Action::SrcPort, Action::DstPort, 2, 2) => {
+            both(rows, a, b, out, |r, x, y| (r.src_port, r.dst_port) = (u16::from_be_bytes(x), u16::from_be_bytes(y)));
+        }
+        (Action::Proto, Action::TcpFlags, 1, 1) => {
+            both(rows, a, b, out, |r, x: [u8; 1], y: [u8; 1]| (r.proto, r.tcp_flags) = (x[0], y[0]));
+        }
+        (Action::Bytes, Action::Packets, 4, 4) => {
+            both(rows, a, b, out, |r, x, y| (r.bytes, r.packets) = (four(x).into(), four(y).into()));
+        }
+        (Action::Bytes, Action::Packets, 8, 8) => {
+            both(rows, a, b, out, |r, x, y| (r.bytes, r.packets) = (u64::from_be_bytes(x), u64::from_be_bytes(y)));
+        }
+        (Action::InIf, Action::OutIf, 4, 4) => {
+            both(rows, a, b, out, |r, x, y| (r.in_if, r.out_if) = (four(x), four(y)))
+        }
+        (Action::SrcAs, Action::DstAs, 4, 4) => {
+            both(rows, a, b, out, |r, x, y| (r.src_as, r.dst_as) = (four(x), four(y)))
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// [`each`] for two fields of equal width.
+#[inline(always)]
+fn both<'a, const W: usize, R: Rows<'a>>(
+    rows: R,
+    a: &Op,
+    b: &Op,
+    out: &mut [FlowRecord],
+    set: impl Fn(&mut FlowRecord, [u8; W], [u8; W]),
+) {
+    let (a, b) = (a.offset as usize, b.offset as usize);
+    for (row, record) in rows.rows().zip(out) {
+        let at = |offset: usize| row.get(offset..).and_then(|tail| tail.first_chunk::<W>());
+        if let (Some(x), Some(y)) = (at(a), at(b)) {
+            set(record, *x, *y);
+        }
+    }
 }
 
 #[inline(always)]
