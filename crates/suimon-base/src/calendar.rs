@@ -6,6 +6,7 @@
 //! days (年末年始) come in as extra days.
 
 use crate::Timestamp;
+use crate::holiday::Holidays;
 use jiff::civil::{Date, Weekday, date};
 use jiff::tz::{Offset, TimeZone};
 
@@ -14,6 +15,8 @@ use jiff::tz::{Offset, TimeZone};
 pub struct BusinessCalendar {
     /// Days on which the operator does not work, besides weekends and public holidays.
     pub extra_closed: Vec<Date>,
+    /// Long holidays of countries.
+    pub holidays: Holidays,
 }
 
 /// Japan Standard Time: UTC+9 without daylight saving (明治二十八年勅令第百六十七号).
@@ -34,7 +37,15 @@ impl BusinessCalendar {
     /// # Errors
     /// When `at` lies at the end of representable time.
     pub fn next_business_day(&self, at: Timestamp, hour: i8) -> Result<Timestamp, jiff::Error> {
-        let mut day = at.to_jiff().to_zoned(japan()).date().tomorrow()?;
+        self.business_day_after(at.to_jiff().to_zoned(japan()).date(), hour)
+    }
+
+    /// `hour`:00 Japanese time of the first business day after `day`.
+    ///
+    /// # Errors
+    /// When `day` lies at the end of representable time.
+    pub fn business_day_after(&self, day: Date, hour: i8) -> Result<Timestamp, jiff::Error> {
+        let mut day = day.tomorrow()?;
         while !self.is_business_day(day) {
             day = day.tomorrow()?;
         }
@@ -133,7 +144,7 @@ mod tests {
 
     #[test]
     fn next_business_day_skips_weekend_and_holidays() {
-        let c = BusinessCalendar { extra_closed: vec![date(2026, 12, 29)] };
+        let c = BusinessCalendar { extra_closed: vec![date(2026, 12, 29)], ..BusinessCalendar::default() };
         let next = |t: &str| c.next_business_day(t.parse().unwrap(), 9).unwrap().to_string();
         // Friday evening in Japan before the long weekend of 2026-09-19 … 23.
         assert_eq!(next("2026-09-18T12:00:00Z"), "2026-09-24T00:00:00.000Z");

@@ -4,6 +4,7 @@ use crate::attack::Attack;
 use crate::case::Phase;
 use crate::drift::{Found, OrphanStep};
 use crate::end::End;
+use crate::ending::EndStep;
 use crate::id::{AlertId, AttackId, CaseId, MeasureId, OrphanId, RequestId};
 use crate::party::{Authority, Callback, ContactChannel, Requester};
 use crate::placement::Placement;
@@ -161,11 +162,45 @@ pub enum ReleaseReason {
         /// In their words.
         words: String,
     },
+    /// The counter-measure that it waited for is done.
+    TaskDone {
+        /// What was recorded about it.
+        words: String,
+    },
+    /// A trial opening did not find the attack any more.
+    Probed {
+        /// How long it was open without the attack, in milliseconds.
+        open_ms: i64,
+    },
     /// The hand reports something in force that nobody decided, or lost it.
     Reconciled {
         /// What was found.
         found: String,
     },
+}
+
+/// What an alert is about; decides on its words and how loud it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AlertAbout {
+    /// An attack opened a case.
+    Attack,
+    /// A measure waits for a second person.
+    Approval,
+    /// A measure that was entered by hand has ended; a person has to enter the undo.
+    Undo,
+    /// A hand could not take a measure out, or put one in.
+    HandFailed,
+    /// A release comes soon; contacts have to be told.
+    Notice,
+    /// Nothing has ended a measure, and somebody has to look, or nothing speaks for it any more.
+    Review,
+    /// A measure was released; the customer should try from their side.
+    Released,
+    /// The weekly list of measures that have stood too long.
+    Stale,
+    /// The terms under which flows are collected have to be looked at again, or collecting has stopped.
+    Collection,
 }
 
 /// One thing that happened.
@@ -187,6 +222,13 @@ pub enum Event {
         terms: Value,
         /// The decision that allows it.
         decision: Value,
+    },
+    /// Flows are not collected any more, although the program runs on.
+    CollectionStopped {
+        /// Which standing measure ended.
+        id: MeasureId,
+        /// Why.
+        why: String,
     },
     /// A detector saw an attack.
     AttackSeen {
@@ -338,6 +380,13 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// A step on the way back: a task done, a notice, a trial opening, a renewal, a check afterwards.
+    Ending {
+        /// Which.
+        id: MeasureId,
+        /// The step.
+        what: Box<EndStep>,
+    },
     /// It shall end; the hand is told.
     ReleaseIntended {
         /// Which.
@@ -363,12 +412,16 @@ pub enum Event {
     AlertQueued {
         /// Its number.
         id: AlertId,
-        /// The case it is about.
-        case: CaseId,
+        /// The case it is about; none for what is about no case.
+        #[serde(default)]
+        case: Option<CaseId>,
         /// One line, English.
         subject_en: String,
         /// One line, Japanese.
         subject_ja: String,
+        /// What it is about; an attack where absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        about: Option<AlertAbout>,
     },
     /// It was taken by a channel.
     AlertDelivered {
@@ -471,6 +524,7 @@ impl Event {
         match self {
             Event::Started { .. } => "started",
             Event::CollectionStarted { .. } => "collection-started",
+            Event::CollectionStopped { .. } => "collection-stopped",
             Event::AttackSeen { .. } => "attack-seen",
             Event::AttackUpdated { .. } => "attack-updated",
             Event::AttackEnded { .. } => "attack-ended",
@@ -489,6 +543,7 @@ impl Event {
             Event::MeasureFailed { .. } => "measure-failed",
             Event::EffectMeasured { .. } => "effect-measured",
             Event::ReviewDue { .. } => "review-due",
+            Event::Ending { .. } => "ending",
             Event::ReleaseIntended { .. } => "release-intended",
             Event::ReleaseFailed { .. } => "release-failed",
             Event::MeasureReleased { .. } => "measure-released",

@@ -9,8 +9,10 @@ pub mod case;
 pub mod clock;
 pub mod drift;
 pub mod end;
+pub mod ending;
 pub mod event;
 pub mod flow;
+pub mod holiday;
 pub mod id;
 pub mod measure;
 pub mod packet;
@@ -21,6 +23,7 @@ pub mod query;
 pub mod rule;
 pub mod state;
 pub mod time;
+pub mod trial;
 pub mod units;
 
 pub use attack::{Attack, AttackChange, Direction, Vector};

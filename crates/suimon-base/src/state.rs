@@ -4,7 +4,9 @@ use crate::Timestamp;
 use crate::attack::Attack;
 use crate::case::Phase;
 use crate::drift::Drift;
-use crate::event::{Effect, Event, MeasureDraft, Plan, ReleaseReason, RequestWords};
+use crate::end::End;
+use crate::ending::Ending;
+use crate::event::{AlertAbout, Effect, Event, MeasureDraft, Plan, ReleaseReason, RequestWords};
 use crate::id::{AlertId, AttackId, CaseId, MeasureId, RequestId};
 use crate::measure::{Status, Step, StepError};
 use crate::party::Actor;
@@ -118,6 +120,8 @@ pub struct Measure {
     pub release: Option<(ReleaseReason, Timestamp)>,
     /// When it was gone and how that was checked.
     pub released: Option<(Timestamp, String)>,
+    /// The way back: tasks, notices, trial openings, renewals, checks.
+    pub ending: Ending,
 }
 
 /// How a measure came into force.
@@ -139,6 +143,17 @@ impl Measure {
     pub fn plan(&self) -> Option<&Plan> {
         self.draft.plan.as_ref()
     }
+
+    /// The end in force and the moment from which it counts: application or the last renewal. `None` before application.
+    pub fn end(&self) -> Option<(Timestamp, &End)> {
+        let applied = self.applied.as_ref()?.at;
+        Some(self.ending.renewed.as_ref().map_or((applied, &self.draft.end), |(since, end)| (*since, end)))
+    }
+
+    /// The end as it stands, in force or not yet.
+    pub fn end_wanted(&self) -> &End {
+        self.ending.renewed.as_ref().map_or(&self.draft.end, |(_, end)| end)
+    }
 }
 
 /// A notice on its way.
@@ -147,14 +162,16 @@ impl Measure {
 pub struct Alert {
     /// Number.
     pub id: AlertId,
-    /// Case.
-    pub case: CaseId,
+    /// Case; none for what is about no case.
+    pub case: Option<CaseId>,
     /// When it was queued.
     pub at: Timestamp,
     /// One line, English.
     pub subject_en: String,
     /// One line, Japanese.
     pub subject_ja: String,
+    /// What it is about.
+    pub about: AlertAbout,
     /// Channels that took it or were given up, with the error of the latter.
     pub channels: BTreeMap<String, Option<String>>,
 }
@@ -215,6 +232,11 @@ impl State {
             Event::CollectionStarted { id, terms, decision } => {
                 self.last_measure = self.last_measure.max(id.0);
                 self.collection = Some((*id, terms.clone(), decision.clone()));
+            }
+            Event::CollectionStopped { id, .. } => {
+                if self.collection.as_ref().is_some_and(|(running, _, _)| running == id) {
+                    self.collection = None;
+                }
             }
             Event::AttackSeen { id, customer, attack } => {
                 let known = KnownAttack { id: *id, customer: customer.clone(), attack: (**attack).clone(), case: None };
@@ -280,16 +302,19 @@ impl State {
             | Event::MeasureFailed { .. }
             | Event::EffectMeasured { .. }
             | Event::ReviewDue { .. }
+            | Event::ReleaseProposed { .. }
+            | Event::Ending { .. }
             | Event::ReleaseIntended { .. }
             | Event::ReleaseFailed { .. }
             | Event::MeasureReleased { .. } => self.apply_to_measure(r)?,
-            Event::AlertQueued { id, case, subject_en, subject_ja } => {
+            Event::AlertQueued { id, case, subject_en, subject_ja, about } => {
                 let alert = Alert {
                     id: *id,
                     case: *case,
                     at,
                     subject_en: subject_en.clone(),
                     subject_ja: subject_ja.clone(),
+                    about: about.unwrap_or(AlertAbout::Attack),
                     channels: BTreeMap::new(),
                 };
                 self.alerts.insert(*id, alert);
@@ -300,10 +325,9 @@ impl State {
             Event::AlertFailed { id, channel, error } => {
                 get(&mut self.alerts, id, seq)?.channels.insert(channel.clone(), Some(error.clone()));
             }
-            Event::MeasureMissing { id, .. }
-            | Event::MeasurePutBack { id, .. }
-            | Event::PutBackFailed { id, .. }
-            | Event::ReleaseProposed { id, .. } => drop(get(&mut self.measures, id, seq)?),
+            Event::MeasureMissing { id, .. } | Event::MeasurePutBack { id, .. } | Event::PutBackFailed { id, .. } => {
+                get(&mut self.measures, id, seq)?;
+            }
             Event::OrphanFound { .. }
             | Event::OrphanResolved { .. }
             | Event::OrphanGone { .. }
@@ -340,6 +364,7 @@ impl State {
                     effect: None,
                     release: None,
                     released: None,
+                    ending: Ending::default(),
                 };
                 self.last_measure = self.last_measure.max(id.0);
                 self.measures.insert(*id, measure);
@@ -374,6 +399,10 @@ impl State {
                 m.effect = Some((first, *effect));
             }
             Event::ReviewDue { id, why } => get(&mut self.measures, id, seq)?.error = Some(why.clone()),
+            Event::ReleaseProposed { id, why } => {
+                get(&mut self.measures, id, seq)?.ending.proposed = Some((at, why.clone()));
+            }
+            Event::Ending { id, what } => get(&mut self.measures, id, seq)?.ending.apply(at, &r.actor, what),
             Event::ReleaseIntended { id, reason } => {
                 let m = get(&mut self.measures, id, seq)?;
                 step(m, Step::Release)?;

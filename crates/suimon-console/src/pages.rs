@@ -5,6 +5,7 @@ mod attacks;
 mod cases;
 mod context;
 mod decision;
+pub(crate) mod ending;
 mod ledger;
 mod measures;
 mod now;

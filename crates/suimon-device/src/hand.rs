@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use suimon_base::MeasureId;
-use suimon_spine::ports::{Decision, Hand, HandError, HandReport, Order, Sight};
+use suimon_spine::ports::{Budget, Decision, Hand, HandError, HandReport, Order, Sight};
 
 /// Seconds between two tries of our own timer to take back what was left half done.
 const UNDO_RETRY_S: u64 = 2;
@@ -150,6 +150,12 @@ impl Hand for DeviceHand {
     }
     fn release(&self, id: MeasureId) -> Result<HandReport, HandError> {
         self.remove(id).map_err(|e| HandError(format!("{}: {e}", self.name)))
+    }
+    fn budget(&self) -> Result<Option<Budget>, HandError> {
+        let Some(limit) = self.budget_lines else { return Ok(None) };
+        let _one = self.one.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.device.read().map_err(|e| HandError(format!("{}: {e}", self.name)))?;
+        Ok(Some(Budget { used: seen.lines() as u64, limit: limit as u64 }))
     }
     fn in_force(&self) -> Result<Option<Vec<MeasureId>>, HandError> {
         let _one = self.one.lock().unwrap_or_else(PoisonError::into_inner);

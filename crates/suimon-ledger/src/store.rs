@@ -8,6 +8,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use suimon_base::party::ActorKind;
@@ -37,6 +38,9 @@ pub enum LedgerError {
     /// The database refuses or fails; nothing of this append was stored, or it is not known whether it was. Reopen or retry.
     #[error("ledger database: {0}")]
     Database(#[from] sqlx::Error),
+    /// The database was deleted or replaced under us: what is written would be lost with it. Stop, and bring it back.
+    #[error("{0} was deleted or replaced while it was open")]
+    Gone(PathBuf),
     /// The event is too large.
     #[error("an event of {0} octets is over the limit of {MAX_BODY_BYTES}")]
     TooLarge(usize),
@@ -78,6 +82,8 @@ pub struct Row {
 #[derive(Debug)]
 pub struct Ledger {
     dir: PathBuf,
+    /// Device and inode of the database.
+    file: (u64, u64),
     /// For reading.
     pool: SqlitePool,
     /// The one connection that writes; a new one after every failure.
@@ -109,8 +115,10 @@ impl Ledger {
         }
         let pool = connect(dir, true).await?;
         sqlx::raw_sql(include_str!("../migrations/0001_events.sql")).execute(&pool).await?;
+        let file = identity(dir).ok_or_else(|| LedgerError::Gone(dir.join("ledger.db")))?;
         let mut ledger = Ledger {
             dir: dir.to_path_buf(),
+            file,
             pool,
             writer: None,
             head: Head { seq: 0, hash: GENESIS },
@@ -127,6 +135,10 @@ impl Ledger {
     /// # Errors
     /// When an event is too large or the database fails; after a failure the next call finds out what is stored.
     pub async fn append(&mut self, drafts: Vec<Draft>) -> Result<Vec<Recorded>, LedgerError> {
+        // SQLite writes on into a file that has no name any more, and says nothing.
+        if identity(&self.dir) != Some(self.file) {
+            return Err(LedgerError::Gone(self.dir.join("ledger.db")));
+        }
         if self.unsure {
             self.head = self.stored_head().await?;
             self.unsure = false;
@@ -258,6 +270,12 @@ impl Ledger {
 }
 
 const COLUMNS: &str = "seq, at_us, actor, exercise, kind, body, prev, hash";
+
+/// Which file it is, whatever its name.
+fn identity(dir: &Path) -> Option<(u64, u64)> {
+    let meta = std::fs::metadata(dir.join("ledger.db")).ok()?;
+    Some((meta.dev(), meta.ino()))
+}
 
 fn options(dir: &Path, create: bool) -> SqliteConnectOptions {
     SqliteConnectOptions::new()

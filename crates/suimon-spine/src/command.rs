@@ -2,6 +2,7 @@
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use suimon_base::ending::NoticeWhen;
 use suimon_base::event::RequestWords;
 use suimon_base::party::{Callback, ContactChannel, Requester};
 use suimon_base::{AttackId, CaseId, MeasureId, OrphanId, OrphanStep, RequestId};
@@ -74,7 +75,8 @@ pub struct Proposal {
     /// The attack it answers; of several that run the strongest where absent.
     #[serde(default)]
     pub attack: Option<AttackId>,
-    /// When it ends, as text: `quiet:15m`, `next-business-day`, `12h`, `by-hand:24h`.
+    /// When it ends, as text: `quiet:15m`, `next-business-day`, `12h`, `after-holiday:CN/national-day`, `task:hardening`,
+    /// `by-hand:24h`.
     pub end: String,
     /// Dialect of the text; the daemon's default where absent.
     #[serde(default)]
@@ -94,6 +96,78 @@ pub struct Proposal {
     /// What stands behind it.
     #[serde(default)]
     pub claims: Claims,
+}
+
+/// What a person records or asks for on the way back of a measure (catalogue rows 141, 143, 144, 147).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum EndingAsk {
+    /// The counter-measure that the measure waits for is done.
+    TaskDone {
+        /// Who did it.
+        by: String,
+        /// What was done.
+        #[serde(default)]
+        words: String,
+    },
+    /// Somebody was told before or after the release.
+    Told {
+        /// Before or after.
+        when: NoticeWhen,
+        /// Whom.
+        contact: String,
+        /// How, and what they said.
+        #[serde(default)]
+        words: String,
+    },
+    /// The customer tried from their side.
+    Access {
+        /// Whether everything can be reached.
+        ok: bool,
+        /// Who answered.
+        by: String,
+        /// In their words.
+        #[serde(default)]
+        words: String,
+    },
+    /// It shall stay longer; a second person must agree.
+    Renew {
+        /// The end from now on, as text.
+        end: String,
+        /// Whether the requester is still there and in charge, and how that was found out.
+        requester: StillThere,
+        /// Whether the one who answers for the measure still is.
+        owner: StillThere,
+        /// Why.
+        #[serde(default)]
+        words: String,
+    },
+    /// A second person agrees to a renewal.
+    ApproveRenewal {},
+    /// A second person does not.
+    RefuseRenewal {
+        /// Why.
+        reason: String,
+    },
+    /// A measure that is gone shall be proposed again, on the grounds of now.
+    Reapply {
+        /// The end, as text; the one it had where absent.
+        #[serde(default)]
+        end: Option<String>,
+        /// Why.
+        #[serde(default)]
+        reason: String,
+    },
+}
+
+/// Whether somebody is still there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct StillThere {
+    /// Whether they are.
+    pub there: bool,
+    /// How that was found out.
+    pub how: String,
 }
 
 /// One thing to do.
@@ -181,6 +255,13 @@ pub enum Command {
         measure: MeasureId,
         /// How it was checked that it is gone.
         checked: String,
+    },
+    /// A step on the way back of a measure.
+    Ending {
+        /// Which measure.
+        measure: MeasureId,
+        /// The step.
+        ask: Box<EndingAsk>,
     },
     /// Ends a case.
     CloseCase {

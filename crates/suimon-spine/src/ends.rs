@@ -1,6 +1,10 @@
 //! Watching the ends: no measure outlives its reason (catalogue rows 137–142).
 
 use crate::engine::Engine;
+use crate::release::ms;
+use ipnet::IpNet;
+use suimon_base::end::MAX_END_SECONDS;
+use suimon_base::ending::doubled;
 use suimon_base::event::{Effect, ReleaseReason};
 use suimon_base::measure::Status;
 use suimon_base::state::Measure;
@@ -35,20 +39,28 @@ impl Engine {
     }
 
     async fn look_at_end(&mut self, m: &Measure, now: Timestamp) {
-        let Some(applied) = &m.applied else { return };
+        let Some((since, end)) = m.end().map(|(since, end)| (since, end.clone())) else { return };
         let effect = self.live(|l| l.effects.get(&m.id).copied());
-        self.record_effect(m.id, applied.at, effect, now).await;
-        if let Some(reason) = self.ended(m, applied.at, effect, now) {
+        self.record_effect(m.id, since, effect, now).await;
+        if let Some(reason) = self.ended(m, effect, now) {
             return self.end(m.id, reason).await;
         }
-        let due = m.draft.end.review(applied.at).is_some_and(|at| at <= now);
+        self.look_at_notice(m, since, &end, effect, now).await;
+        self.look_at_probe(m, since, &end, effect, now).await;
+        let unknown = end.due(since, &self.settings.calendar).err();
+        let due = unknown.is_some() || end.review(since).is_some_and(|at| at <= now);
         if due && self.reviewed.insert(m.id) {
-            let why = "it is still in force and nothing has ended it".to_owned();
-            self.commit_or_keep(&Actor::system("ends"), vec![Event::ReviewDue { id: m.id, why }]).await;
+            let why = match unknown {
+                Some(error) => format!("nobody knows when it ends: {error}"),
+                None => "it is still in force and nothing has ended it".to_owned(),
+            };
+            let event = Event::ReviewDue { id: m.id, why: why.clone() };
+            self.commit_or_keep(&Actor::system("ends"), vec![event]).await;
+            self.tell_review(m, &format!("{why} ({end})"), &format!("まだ適用中です。確認してください（{end}）")).await;
         }
     }
 
-    async fn end(&mut self, id: MeasureId, reason: ReleaseReason) {
+    pub(crate) async fn end(&mut self, id: MeasureId, reason: ReleaseReason) {
         if let Err(error) = self.release(&Actor::system("ends"), id, reason).await {
             tracing::error!(%error, measure = %id, "a measure that has ended is not released");
         }
@@ -66,27 +78,62 @@ impl Engine {
         }
     }
 
-    pub(crate) fn ended(
-        &self,
-        m: &Measure,
-        applied: Timestamp,
-        effect: Option<Effect>,
-        now: Timestamp,
-    ) -> Option<ReleaseReason> {
-        if m.draft.end.due(applied, &self.settings.calendar).is_some_and(|due| due <= now) {
+    /// What has ended a measure in force, if anything has.
+    pub(crate) fn ended(&self, m: &Measure, effect: Option<Effect>, now: Timestamp) -> Option<ReleaseReason> {
+        let (since, end) = m.end()?;
+        let longest = since.plus_ms(ms(MAX_END_SECONDS));
+        let due = end.due(since, &self.settings.calendar).unwrap_or(Some(longest)).unwrap_or(longest);
+        if due.min(longest) <= now {
             return Some(ReleaseReason::Due);
         }
-        if let End::Quiet { seconds } = m.draft.end {
-            let wanted_ms = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000);
-            // Silence behind a filter whose drops nobody exports proves nothing: a person is asked instead.
-            // That they are exported may have been seen before a restart, when there were any.
-            let seen_before = m.effect.is_some_and(|(first, last)| first.observes_drops || last.observes_drops);
-            let quiet = effect.filter(|e| e.observes_drops || seen_before).and_then(|e| e.quiet_ms);
-            if let Some(quiet_ms) = quiet.filter(|q| *q >= wanted_ms && now.ms_since(applied) >= wanted_ms) {
+        if let (End::TaskDone { .. }, Some((_, _, words))) = (end, &m.ending.task_done) {
+            return Some(ReleaseReason::TaskDone { words: words.clone() });
+        }
+        if let End::Quiet { seconds } = end {
+            let wanted_ms = ms(self.quiet_wanted_s(m, *seconds));
+            let quiet = self.quiet_ms(m, effect);
+            if let Some(quiet_ms) = quiet.filter(|q| *q >= wanted_ms && now.ms_since(since) >= wanted_ms) {
                 return Some(ReleaseReason::Quiet { quiet_ms });
             }
         }
         self.lapsed(m, now).map(|what| ReleaseReason::BasisLapsed { what })
+    }
+
+    /// Milliseconds of quiet that something shows: flows of routers that export their drops, or the counters of the hand.
+    ///
+    /// Silence behind a filter whose drops nobody exports proves nothing. That they are exported may have been seen before a
+    /// restart, when there were any.
+    pub(crate) fn quiet_ms(&self, m: &Measure, effect: Option<Effect>) -> Option<i64> {
+        let flows = effect.filter(|_| self.sees_drops(m, effect)).and_then(|e| e.quiet_ms);
+        let counters = || self.counters_silent_ms(m.id, &m.draft.hand, self.clock.now());
+        flows.or_else(counters)
+    }
+
+    /// Whether the routers export what they drop.
+    pub(crate) fn sees_drops(&self, m: &Measure, effect: Option<Effect>) -> bool {
+        let before = m.effect.is_some_and(|(first, last)| first.observes_drops || last.observes_drops);
+        before || effect.is_some_and(|e| e.observes_drops)
+    }
+
+    /// The quiet that is asked for: doubled for each time that the attack came back after a release (row 142).
+    pub(crate) fn quiet_wanted_s(&self, m: &Measure, seconds: u64) -> u64 {
+        doubled(seconds, self.returns(m), self.settings.release.quiet_cap_s)
+    }
+
+    /// How often measures on these targets were released for quiet shortly before this one. All of it is on record, so a
+    /// restart changes nothing.
+    fn returns(&self, m: &Measure) -> u32 {
+        let Some(plan) = m.plan() else { return 0 };
+        let window = ms(self.settings.release.return_within_s);
+        let same = |o: &Measure| {
+            let quiet = matches!(o.release, Some((ReleaseReason::Quiet { .. } | ReleaseReason::Probed { .. }, _)));
+            let recent = o.released.as_ref().is_some_and(|(at, _)| (0..=window).contains(&m.proposed.1.ms_since(*at)));
+            let targets = o.plan().map_or(&[][..], |p| p.targets.as_slice());
+            let meet = |a: &IpNet, b: &IpNet| a.contains(b) || b.contains(a);
+            quiet && recent && targets.iter().any(|a| plan.targets.iter().any(|b| meet(a, b)))
+        };
+        let count = self.look(|s| s.measures.range(..m.id).filter(|(_, o)| same(o)).count());
+        u32::try_from(count).unwrap_or(u32::MAX)
     }
 
     fn lapsed(&self, m: &Measure, now: Timestamp) -> Option<String> {

@@ -4,7 +4,10 @@ use crate::command::{Command, CommandError, Outcome, Proposal};
 use crate::dry_run::Tried;
 use crate::handle::{Handle, Live, Shared};
 use crate::journal::Journal;
-use crate::ports::{Hand, HandError, HandReport, OBSERVATIONS_QUEUED, Observation, Planner, Session, Sight, Watched};
+use crate::ports::{
+    Budget, Hand, HandError, HandReport, OBSERVATIONS_QUEUED, Observation, Planner, Session, Sight, Watched,
+};
+use crate::probe::Probing;
 use crate::register::Register;
 use crate::verify::{Verify, VerifySettings};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -12,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use suimon_base::calendar::BusinessCalendar;
-use suimon_base::{Actor, AlertId, AttackId, Clock, Event, MeasureId, OrphanId, State, Timestamp};
+use suimon_base::{Actor, AlertId, AttackId, Clock, Event, MeasureId, OrphanId, Recorded, State, Timestamp};
 use suimon_ledger::{Draft, Ledger, LedgerError};
 use suimon_policy::Decision;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -62,6 +65,8 @@ pub struct Settings {
     pub version: String,
     /// How often the hands look at the network.
     pub verify: VerifySettings,
+    /// How measures end.
+    pub release: crate::release::ReleaseSettings,
 }
 
 /// Why the engine does not start.
@@ -81,6 +86,35 @@ pub enum StartError {
     Hand(String),
 }
 
+/// Why events are not in the ledger.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WriteError {
+    /// It cannot be written.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// They do not follow from what is on record: written, they would make the ledger unreadable for good.
+    #[error("it does not follow from the record: {0}")]
+    Refused(#[from] suimon_base::state::ApplyError),
+}
+
+impl From<WriteError> for CommandError {
+    fn from(e: WriteError) -> Self {
+        match e {
+            WriteError::Ledger(e) => CommandError::Ledger(e),
+            WriteError::Refused(e) => CommandError::Conflict(e.to_string()),
+        }
+    }
+}
+
+impl From<WriteError> for StartError {
+    fn from(e: WriteError) -> Self {
+        match e {
+            WriteError::Ledger(e) => StartError::Ledger(e),
+            WriteError::Refused(e) => StartError::State(e),
+        }
+    }
+}
+
 pub(crate) enum Message {
     Command { actor: Actor, command: Box<Command>, reply: oneshot::Sender<Result<Outcome, CommandError>> },
     StartCollection { reply: oneshot::Sender<Result<MeasureId, CommandError>> },
@@ -88,6 +122,8 @@ pub(crate) enum Message {
     Applied { id: MeasureId, hand: String, result: Result<HandReport, HandError> },
     Released { id: MeasureId, hand: String, result: Result<HandReport, HandError> },
     Looked { hand: String, began: Timestamp, wanted: BTreeSet<MeasureId>, result: Result<Option<Sight>, HandError> },
+    ProbeOpened { id: MeasureId, result: Result<HandReport, HandError> },
+    Budget { hand: String, result: Result<Option<Budget>, HandError> },
     OrphanRemoved { id: OrphanId, result: Result<HandReport, HandError> },
     DryRun { actor: Actor, proposal: Box<Proposal>, reply: oneshot::Sender<Result<Tried, CommandError>> },
     Sessions { reply: oneshot::Sender<Vec<Session>> },
@@ -125,6 +161,20 @@ pub(crate) struct Engine {
     pub reviewed: BTreeSet<MeasureId>,
     /// What is remembered of looking at the network.
     pub verify: Verify,
+    /// Releases that contacts were named for in this run.
+    pub notified: BTreeMap<MeasureId, Timestamp>,
+    /// Trial openings under way.
+    pub probing: BTreeMap<MeasureId, Probing>,
+    /// When one that could not be put on record is tried again.
+    pub probe_not_before: BTreeMap<MeasureId, Timestamp>,
+    /// Measures that are gone and still watched, until then.
+    pub after: BTreeMap<MeasureId, Timestamp>,
+    /// The standing measure under which this run collects flows.
+    pub collecting: Option<MeasureId>,
+    /// Lines that did not fit on a device, by hand, until its room is known.
+    pub no_room: BTreeMap<String, u64>,
+    pub housekeeping_at: Timestamp,
+    pub budget_at: Timestamp,
     pub waiting: VecDeque<Draft>,
     /// When to offer them to the ledger again.
     pub flush_at: Timestamp,
@@ -162,6 +212,7 @@ pub async fn start(parts: Parts) -> Result<(Handle, mpsc::Sender<Observation>, J
         register: register.clone(),
         changed: changes,
         reader: parts.ledger.reader(),
+        ends: Arc::new((parts.settings.calendar.clone(), parts.settings.release.clone())),
         planner: parts.planner.clone(),
     };
     let started = parts.clock.now();
@@ -187,6 +238,14 @@ pub async fn start(parts: Parts) -> Result<(Handle, mpsc::Sender<Observation>, J
         effect_recorded: BTreeMap::new(),
         reviewed: BTreeSet::new(),
         verify: Verify::default(),
+        notified: BTreeMap::new(),
+        probing: BTreeMap::new(),
+        probe_not_before: BTreeMap::new(),
+        after: BTreeMap::new(),
+        collecting: None,
+        no_room: BTreeMap::new(),
+        housekeeping_at: started,
+        budget_at: started,
         waiting: VecDeque::new(),
         flush_at: started,
     };
@@ -228,6 +287,9 @@ impl Engine {
                 _ = tick.tick() => {
                     self.retry_flush().await;
                     self.look_at_ends().await;
+                    let now = self.clock.now();
+                    self.look_at_after(now).await;
+                    self.housekeeping(now).await;
                 }
             }
         }
@@ -255,6 +317,8 @@ impl Engine {
             Message::Applied { id, hand, result } => self.hand_applied(id, &hand, result).await,
             Message::Released { id, hand, result } => self.hand_released(id, &hand, result).await,
             Message::Looked { hand, began, wanted, result } => self.looked(hand, began, wanted, result).await,
+            Message::ProbeOpened { id, result } => self.probe_opened(id, result),
+            Message::Budget { hand, result } => self.budget_told(&hand, result).await,
             Message::OrphanRemoved { id, result } => self.orphan_removed(id, result).await,
             Message::DryRun { actor, proposal, reply } => {
                 let _ = reply.send(self.try_out(&actor, &proposal));
@@ -284,6 +348,7 @@ impl Engine {
             Command::Release { measure, words } => self.release_by_hand(actor, measure, words).await,
             Command::ReleaseAll { words } => self.release_all(actor, words).await,
             Command::RecordReleased { measure, checked } => self.record_released(actor, measure, checked).await,
+            Command::Ending { measure, ask } => self.ending(actor, measure, *ask).await,
             Command::CloseCase { case, host_check } => self.close_case(actor, case, host_check).await,
             Command::ResolveOrphan { orphan, step, reason, proposal } => {
                 self.resolve_orphan(actor, orphan, step, reason, proposal.map(|p| *p)).await
@@ -301,7 +366,7 @@ impl Engine {
     }
 
     /// Writes events to the ledger and takes them into the state; all or none.
-    pub async fn commit(&mut self, actor: &Actor, events: Vec<Event>) -> Result<u64, LedgerError> {
+    pub async fn commit(&mut self, actor: &Actor, events: Vec<Event>) -> Result<u64, WriteError> {
         self.flush().await?;
         let at = self.clock.now();
         let drafts = events.into_iter().map(|event| Draft { at, actor: actor.clone(), event }).collect();
@@ -329,7 +394,8 @@ impl Engine {
         }
     }
 
-    async fn flush(&mut self) -> Result<(), LedgerError> {
+    async fn flush(&mut self) -> Result<(), WriteError> {
+        self.drop_misfits();
         if !self.waiting.is_empty() {
             let drafts = self.waiting.iter().cloned().collect();
             self.flush_at = self.clock.now().plus_ms(FLUSH_RETRY_MS);
@@ -363,7 +429,35 @@ impl Engine {
         }
     }
 
-    async fn append(&mut self, drafts: Vec<Draft>) -> Result<u64, LedgerError> {
+    /// What waits and cannot follow from the record would hold up everything behind it for ever.
+    fn drop_misfits(&mut self) {
+        let tried: Vec<Recorded> = self.waiting.iter().map(|d| self.as_recorded(d)).collect();
+        let fits = self.look(|s| s.trial(&tried));
+        if fits.iter().all(Result::is_ok) {
+            return;
+        }
+        let mut lost = 0;
+        let waiting = std::mem::take(&mut self.waiting);
+        for (draft, fit) in waiting.into_iter().zip(fits) {
+            match fit {
+                Ok(()) => self.waiting.push_back(draft),
+                Err(error) => {
+                    lost += 1;
+                    tracing::error!(%error, kind = draft.event.kind(), "an event that waited does not fit and is lost");
+                }
+            }
+        }
+        self.live(|l| l.lost_observations += lost);
+    }
+
+    /// A draft as it would stand in the ledger, for trying it.
+    fn as_recorded(&self, d: &Draft) -> Recorded {
+        Recorded { seq: 0, at: d.at.floor_ms(), actor: d.actor.clone(), exercise: false, event: d.event.clone() }
+    }
+
+    async fn append(&mut self, drafts: Vec<Draft>) -> Result<u64, WriteError> {
+        let tried: Vec<Recorded> = drafts.iter().map(|d| self.as_recorded(d)).collect();
+        self.look(|s| s.trial(&tried)).into_iter().collect::<Result<(), _>>()?;
         let recorded = self.ledger.append(drafts).await?;
         let mut seq = 0;
         {
@@ -385,7 +479,9 @@ impl Engine {
     /// Tells the senses which measures are in force.
     pub fn tell_watchers(&self) {
         let watched = self.look(|s| {
-            s.in_force()
+            s.measures
+                .values()
+                .filter(|m| m.status.may_be_in_force() || self.is_watched_after(m.id))
                 .filter_map(|m| {
                     let plan = m.plan()?;
                     Some(Watched {

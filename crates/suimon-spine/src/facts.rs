@@ -178,7 +178,7 @@ fn midnight(date: &str) -> Option<Timestamp> {
     Some(Timestamp::from_jiff(zoned.timestamp()))
 }
 
-fn day_after(date: &str) -> Option<Timestamp> {
+pub(crate) fn day_after(date: &str) -> Option<Timestamp> {
     let zoned = parse_date(date).ok()?.tomorrow().ok()?.to_zoned(japan()).ok()?;
     Some(Timestamp::from_jiff(zoned.timestamp()))
 }

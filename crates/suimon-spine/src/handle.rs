@@ -5,11 +5,14 @@ use crate::dry_run::Tried;
 use crate::engine::Message;
 use crate::ports::{Planner, Session};
 use crate::register::Register;
+use crate::release::ReleaseSettings;
+use crate::stale::{Stale, stale};
 use crate::verify::sight::Views;
 use crate::why::{self, MAX_LINES, Sources, Why};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use suimon_base::attack::Attack;
+use suimon_base::calendar::BusinessCalendar;
 use suimon_base::event::Effect;
 use suimon_base::{Actor, AlertId, AttackId, MeasureId, PacketQuery, State, Timestamp};
 use suimon_ledger::Reader;
@@ -45,6 +48,7 @@ pub struct Handle {
     pub(crate) register: Arc<Register>,
     pub(crate) changed: watch::Receiver<u64>,
     pub(crate) reader: Reader,
+    pub(crate) ends: Arc<(BusinessCalendar, ReleaseSettings)>,
     pub(crate) planner: Arc<dyn Planner>,
 }
 
@@ -122,6 +126,12 @@ impl Handle {
     /// The live figures.
     pub fn live(&self) -> Live {
         self.shared.live.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Measures that have stood too long at `now`, and why (catalogue row 145).
+    pub fn stale(&self, now: Timestamp) -> Vec<Stale> {
+        let (calendar, settings) = &*self.ends;
+        self.with_state(|s| stale(s, &self.register, calendar, settings, now))
     }
 
     /// Customers and networks.

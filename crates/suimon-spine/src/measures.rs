@@ -9,7 +9,7 @@ use crate::register::Customer;
 use std::sync::Arc;
 use suimon_base::attack::Attack;
 use suimon_base::case::Phase;
-use suimon_base::event::{MeasureDraft, Plan, ReleaseReason};
+use suimon_base::event::{AlertAbout, MeasureDraft, Plan, ReleaseReason};
 use suimon_base::measure::{Status, Step};
 use suimon_base::state::Measure;
 use suimon_base::{Actor, AttackId, CaseId, End, Event, MeasureId, RequestId};
@@ -30,7 +30,7 @@ impl Engine {
     pub(crate) async fn propose(&mut self, actor: &Actor, p: Proposal) -> Result<Outcome, CommandError> {
         bounded("reason", &p.reason)?;
         let ground = self.ground(p.case, p.attack)?;
-        let end: End = p.end.parse().map_err(|e: suimon_base::end::EndError| CommandError::Bad(e.to_string()))?;
+        let end = self.read_end(&p.end)?;
         let hand = p.hand.clone().unwrap_or_else(|| self.settings.default_hand.clone());
         if !self.hands.contains_key(&hand) {
             return Err(CommandError::Bad(format!("there is no hand `{hand}`; there are: {}", self.hand_names())));
@@ -73,8 +73,14 @@ impl Engine {
                 }
                 let stored = to_json(&decision);
                 self.decisions.insert(id, Arc::new(decision));
+                let alert = self.alert(
+                    AlertAbout::Approval,
+                    Some(p.case),
+                    format!("{id} in {} waits for approval; proposed by {actor}", p.case),
+                    format!("{}の措置{id}が承認を待っています（起案: {actor}）", p.case),
+                );
                 let event = Event::MeasureProposed { id, case: p.case, draft, decision: stored };
-                let seq = self.commit(actor, vec![event]).await?;
+                let seq = self.commit(actor, vec![event, alert]).await?;
                 Ok(Outcome { case: Some(p.case), measures: vec![id], ..Self::outcome(seq) })
             }
             Verdict::Denied(denial) => {
@@ -155,14 +161,14 @@ impl Engine {
         let dialect = m.plan().map_or_else(|| self.settings.default_dialect.clone(), |p| p.dialect.clone());
         let new_plan = match choose {
             Some(_) => Some(
-                self.plan(id, &ground, &dialect, choose, filter_request.as_deref(), &m.draft.end)
+                self.plan(id, &ground, &dialect, choose, filter_request.as_deref(), m.end_wanted())
                     .map_err(|e| CommandError::Bad(e.to_string()))?,
             ),
             None => None,
         };
         let plan = new_plan.as_ref().or(m.plan());
         let act = act_of(plan, &dialect);
-        let facts = self.facts(&ground, plan, Some(&m.draft.end), &merged, Some(&m));
+        let facts = self.facts(&ground, plan, Some(m.end_wanted()), &merged, Some(&m));
         let question = self.question(act, Stage::Approve, &m.proposed.0, Some(actor), facts);
         let decision = match self.policy.decide(&question) {
             Verdict::Allowed(decision) => Arc::new(decision),
@@ -220,6 +226,9 @@ impl Engine {
             self.start_release(id);
             return;
         }
+        if self.probing.contains_key(&id) {
+            return self.probe_closed(id, hand, result).await;
+        }
         if m.status != Status::Applying {
             // The ledger has it as applied already.
             return self.put_back_done(id, hand, result).await;
@@ -235,6 +244,8 @@ impl Engine {
                 let mut events = vec![Event::MeasureFailed { id, error: error.to_string() }];
                 events.extend(self.recover_phase(m.case, id));
                 self.commit_or_keep(&actor, events).await;
+                self.tell_hand_failed(&m, &error.0).await;
+                self.perhaps_no_room(&m);
             }
         }
     }
@@ -332,6 +343,7 @@ impl Engine {
         if let Some(effect) = self.live(|l| l.effects.get(&id).copied()) {
             events.push(Event::EffectMeasured { id, effect });
         }
+        events.extend(self.take_probe(id));
         events.push(Event::ReleaseIntended { id, reason });
         Ok(events)
     }
@@ -368,10 +380,11 @@ impl Engine {
             Ok(HandReport::Done { place, receipt }) => {
                 self.finish_release(&actor, id, format!("{place}: {receipt}")).await;
             }
-            Ok(HandReport::ByPerson) => {}
+            Ok(HandReport::ByPerson) => self.tell_undo_waits(id).await,
             Err(error) => {
-                let known = self.measure(id).ok().and_then(|m| m.error);
-                if known.as_deref() != Some(&error.0) {
+                let Ok(m) = self.measure(id) else { return };
+                if m.error.as_deref() != Some(&error.0) {
+                    self.tell_hand_failed(&m, &error.0).await;
                     self.commit_or_keep(&actor, vec![Event::ReleaseFailed { id, error: error.0 }]).await;
                 }
             }
@@ -400,6 +413,7 @@ impl Engine {
             return;
         }
         let mut events = vec![Event::MeasureReleased { id, checked }];
+        events.extend(self.released_events(&m));
         events.extend(self.recover_phase(m.case, id));
         self.decisions.remove(&id);
         // Until the ledger holds this, the state says that it is in force: nothing may release it a second time.

@@ -5,7 +5,8 @@ use crate::engine::Engine;
 use crate::ports::Observation;
 use suimon_base::attack::{Attack, AttackChange};
 use suimon_base::case::Phase;
-use suimon_base::{Actor, AlertId, AttackId, CaseId, Event};
+use suimon_base::event::AlertAbout;
+use suimon_base::{Actor, AttackId, CaseId, Event};
 
 /// A peak this many times higher than the one on record is put on record.
 const PEAK_FACTOR: u64 = 2;
@@ -15,6 +16,7 @@ impl Engine {
         match observation {
             Observation::Effect(id, effect) => {
                 self.live(|l| l.effects.insert(id, effect));
+                self.probe_reading(id, effect);
             }
             Observation::Attack(change) => match *change {
                 AttackChange::Started(attack) => self.attack_started(attack).await,
@@ -83,19 +85,14 @@ impl Engine {
         if let Some(case) = open {
             return vec![Event::AttackJoined { case, attack: id }];
         }
-        let queued = self.waiting.iter().filter_map(|d| match d.event {
-            Event::AlertQueued { id, .. } => Some(AlertId(id.0 + 1)),
-            _ => None,
-        });
-        let alert_id = queued.fold(self.look(|s| s.next_alert()), AlertId::max);
         let vectors = attack.vectors.iter().map(|v| v.vector.to_string()).collect::<Vec<_>>().join(", ");
         let title = format!("{vectors} against {}", attack.target);
-        let alert = Event::AlertQueued {
-            id: alert_id,
-            case,
-            subject_en: format!("{case}: {title}, {} at its peak", attack.peak.pps),
-            subject_ja: format!("{case}: {} への攻撃（{vectors}、最大 {}）", attack.target, attack.peak.pps),
-        };
+        let alert = self.alert(
+            AlertAbout::Attack,
+            Some(case),
+            format!("{case}: {title}, {} at its peak", attack.peak.pps),
+            format!("{case}: {} への攻撃（{vectors}、最大 {}）", attack.target, attack.peak.pps),
+        );
         vec![Event::CaseOpened { id: case, customer: Some(customer.to_owned()), attack: Some(id), title }, alert]
     }
 

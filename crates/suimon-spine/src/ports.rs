@@ -123,6 +123,15 @@ pub enum HandReport {
     ByPerson,
 }
 
+/// Room on a device for everything of ours (catalogue row 92).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Lines in use by us.
+    pub used: u64,
+    /// Lines that we may use.
+    pub limit: u64,
+}
+
 /// A hand that failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -169,6 +178,13 @@ pub trait Hand: Send + Sync {
     /// When the order is nothing for this hand.
     fn dry_run(&self, order: &Order, act: suimon_policy::Act) -> Result<Option<DryRun>, HandError> {
         let _ = (order, act);
+        Ok(None)
+    }
+    /// How much room its device has left; `None` where there is no bound, or nobody can tell.
+    ///
+    /// # Errors
+    /// When looking failed.
+    fn budget(&self) -> Result<Option<Budget>, HandError> {
         Ok(None)
     }
     /// The sessions that this hand keeps; none for most.

@@ -35,6 +35,7 @@ impl Engine {
         for m in measures {
             self.resume(&m, held.get(&m.draft.hand).map(|h| h.contains(&m.id))).await?;
         }
+        self.resume_after(self.started);
         self.tell_watchers();
         Ok(())
     }
@@ -96,6 +97,11 @@ impl Engine {
     /// `held`: whether the hand holds it; `None` where the hand cannot look.
     async fn resume(&mut self, m: &Measure, held: Option<bool>) -> Result<(), StartError> {
         let actor = Actor::system("recovery");
+        let probe = Self::unfinished_probe(m);
+        let was_open = probe.is_some();
+        if let Some(event) = probe {
+            self.commit(&actor, vec![event]).await?;
+        }
         if m.status == Status::Releasing {
             self.start_release(m.id);
             return Ok(());
@@ -109,6 +115,8 @@ impl Engine {
                 let again = self.hands.get(&m.draft.hand).is_some_and(|h| h.apply_again());
                 match (m.status, held) {
                     (Status::Applying | Status::Applied, _) if again => self.start_apply(m.id, decision),
+                    // It was open when the process ended, and nobody can look.
+                    (Status::Applied, None) if was_open => self.start_apply(m.id, decision),
                     (Status::Applying, Some(true)) => {
                         let (place, receipt) = ("as before the restart".to_owned(), "found in force".to_owned());
                         self.commit(&actor, vec![Event::MeasureApplied { id: m.id, place, receipt }]).await?;
@@ -133,7 +141,7 @@ impl Engine {
     fn reissue(&self, m: &Measure) -> Option<Verdict> {
         let ground = self.ground(m.case, m.draft.attack).ok()?;
         let dialect = m.plan().map_or("", |p| p.dialect.as_str());
-        let facts = self.facts(&ground, m.plan(), Some(&m.draft.end), &stored_claims(m), Some(m));
+        let facts = self.facts(&ground, m.plan(), Some(m.end_wanted()), &stored_claims(m), Some(m));
         let approver = m.approved.as_ref().map(|(a, _)| a);
         let question = self.question(act_of(m.plan(), dialect), Stage::Reissue, &m.proposed.0, approver, facts);
         Some(self.policy.decide(&question))
@@ -146,6 +154,7 @@ impl Engine {
         match self.policy.decide(&question) {
             Verdict::Allowed(decision) => {
                 let id = self.look(|s| s.next_measure());
+                self.collecting = Some(id);
                 let terms = to_json(&self.register.collection);
                 let decision = to_json(&decision);
                 self.commit(&actor, vec![Event::CollectionStarted { id, terms, decision }]).await?;

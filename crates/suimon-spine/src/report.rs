@@ -1,5 +1,6 @@
 //! The after-the-fact report on necessity and adequacy (必要性・妥当性), in Japanese and English, made from the record alone.
 
+mod ending;
 mod words;
 
 use crate::register::Register;
@@ -101,7 +102,7 @@ fn measure_part(out: &mut String, m: &Measure, state: &State, w: &Words) {
     if let Some(a) = &m.applied {
         line(out, w.applied, format!("{} {} — {} ({})", a.at, a.by, a.place, a.receipt));
     }
-    line(out, w.end, if w.lang == Lang::Ja { m.draft.end.words_ja() } else { m.draft.end.to_string() });
+    line(out, w.end, if w.lang == Lang::Ja { m.end_wanted().words_ja() } else { m.end_wanted().to_string() });
     line(out, w.expected, if w.lang == Lang::Ja { &m.draft.expected_ja } else { &m.draft.expected_en });
     if !m.draft.reason.is_empty() {
         line(out, w.reason, &m.draft.reason);
@@ -129,6 +130,7 @@ fn measure_part(out: &mut String, m: &Measure, state: &State, w: &Words) {
             line(out, w.in_force, format!("{:.1} {}", at.ms_since(a.at) as f64 / 1_000.0, w.seconds));
         }
     }
+    ending::part(out, m, w);
     if let Some(error) = &m.error {
         line(out, w.error, error);
     }
@@ -213,6 +215,8 @@ fn release_words(reason: &ReleaseReason, w: &Words) -> String {
         }
         ReleaseReason::BasisLapsed { what } => format!("{} ({what})", w.release_lapsed),
         ReleaseReason::ByHand { words } => format!("{} 「{words}」", w.release_by_hand),
+        ReleaseReason::TaskDone { words } => format!("{} ({words})", w.release_task),
+        ReleaseReason::Probed { open_ms } => w.release_probed.replace("{n}", &(open_ms / 1_000).to_string()),
         ReleaseReason::Reconciled { found } => format!("{} ({found})", w.release_reconciled),
     }
 }

@@ -11,8 +11,14 @@
 mod house;
 #[path = "engine/outage.rs"]
 mod outage;
+#[path = "engine/probe.rs"]
+mod probe;
+#[path = "engine/release.rs"]
+mod release;
 #[path = "engine/restart.rs"]
 mod restart;
+#[path = "engine/upkeep.rs"]
+mod upkeep;
 #[path = "engine/verify.rs"]
 mod verify;
 #[path = "engine/why.rs"]

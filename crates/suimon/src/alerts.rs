@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use suimon_base::event::AlertAbout;
 use suimon_base::{AlertId, Clock};
 use suimon_notify::{Action, Alert, Channel, ChannelError, Courier, DeliverError, Input, Limits, Outbox, Severity};
 use suimon_spine::Handle;
@@ -65,25 +66,75 @@ fn waiting(handle: &Handle, names: &[String], queued: &mut AlertId, base_url: &s
         new.into_iter()
             .map(|a| {
                 *queued = a.id;
-                let link = format!("{base_url}/cases/{}", a.case);
+                let link = a.case.map(|c| format!("{base_url}/cases/{c}"));
+                let (severity, text_ja, text_en) = words(a.about);
                 let open = names.iter().filter(|n| !a.channels.contains_key(*n)).cloned().collect();
                 let alert = Alert {
                     id: a.id,
                     at: a.at,
-                    severity: Severity::Critical,
-                    case: Some(a.case),
-                    text_ja: "攻撃を検知し、事案を受け付けました。状況の確認とお客様への連絡をお願いします。"
-                        .to_owned(),
-                    text_en: "An attack was detected and a case is open: assess it and contact the customer."
-                        .to_owned(),
+                    severity,
+                    case: a.case,
+                    text_ja: text_ja.to_owned(),
+                    text_en: text_en.to_owned(),
                     subject_ja: a.subject_ja,
                     subject_en: a.subject_en,
-                    link: Some(link),
+                    link: link.or_else(|| Some(base_url.to_owned())),
                 };
                 Input::Queue(Arc::new(alert), open)
             })
             .collect()
     })
+}
+
+/// How loud, and what to do, in both languages.
+fn words(about: AlertAbout) -> (Severity, &'static str, &'static str) {
+    match about {
+        AlertAbout::Attack => (
+            Severity::Critical,
+            "攻撃を検知し、事案を受け付けました。状況の確認とお客様への連絡をお願いします。",
+            "An attack was detected and a case is open: assess it and contact the customer.",
+        ),
+        AlertAbout::Approval => (
+            Severity::Critical,
+            "起案した人とは別の人の承認が必要です。内容を確認し、承認するか却下してください。",
+            "A second person has to look at it and approve or reject it.",
+        ),
+        AlertAbout::Undo => (
+            Severity::Critical,
+            "手作業で入れたフィルタが機器に残っています。元に戻し、確認した方法を記録してください。",
+            "A filter that was entered by hand is still in the device. Enter the undo and record how it was checked.",
+        ),
+        AlertAbout::HandFailed => (
+            Severity::Critical,
+            "機器での作業が失敗しました。解除は5秒おきにやり直します。機器の状態を確認してください。",
+            "Work on a device failed. A release is tried again every 5 seconds. Look at the device.",
+        ),
+        AlertAbout::Notice => (
+            Severity::Info,
+            "まもなく解除します。連絡先に知らせ、知らせたことを記録してください。",
+            "A release comes soon. Tell the contacts, and record that they were told.",
+        ),
+        AlertAbout::Review => (
+            Severity::Warning,
+            "措置を残す理由を確認してください。必要がなければ解除し、必要なら延長を求めてください。",
+            "Look whether the measure is still needed: release it, or ask for a renewal.",
+        ),
+        AlertAbout::Released => (
+            Severity::Info,
+            "解除しました。お客様側で接続できるかどうかを確かめていただき、回答を記録してください。",
+            "It is released. Ask the customer to try from their side, and record the answer.",
+        ),
+        AlertAbout::Stale => (
+            Severity::Warning,
+            "長く残っている措置があります。一つずつ確認し、解除するか延長を求めてください。",
+            "Some measures have stood for long. Look at each: release it, or ask for a renewal.",
+        ),
+        AlertAbout::Collection => (
+            Severity::Critical,
+            "平時のフロー収集の見直しが必要です。見直しの日を過ぎると収集は止まり、攻撃を検知できません。",
+            "The terms of collecting flows have to be looked at again. After the review date collecting stops, and no attack is seen.",
+        ),
+    }
 }
 
 async fn act(

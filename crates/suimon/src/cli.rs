@@ -484,12 +484,20 @@ pub enum MeasureCommand {
         /// Why
         #[arg(long, default_value = "released on the command line")]
         words: String,
+        /// No daemon runs, and perhaps the ledger is gone: let go of everything that the routers hold
+        #[arg(long, requires_all = ["all", "config"])]
+        without_daemon: bool,
+        /// The daemon's configuration file, for --without-daemon
+        #[arg(long, value_name = "F", requires = "without_daemon")]
+        config: Option<PathBuf>,
         /// The undo was entered by hand: how it was checked that nothing is left
         #[arg(long, conflicts_with = "all", value_name = "HOW")]
         done: Option<String>,
         #[command(flatten)]
         socket: SocketArgs,
     },
+    #[command(flatten)]
+    Ending(crate::commands::ending::EndingCommand),
 }
 
 /// `measure propose`.
@@ -501,7 +509,8 @@ pub struct ProposeArgs {
     /// The attack it answers, such as A-1; the strongest of the case where absent
     #[arg(long)]
     pub attack: Option<suimon_base::AttackId>,
-    /// When it ends: 30s, 90m, 12h, 7d, next-business-day, quiet:15m, by-hand:24h
+    /// When it ends: 30s, 90m, 12h, 7d, next-business-day, on:2026-12-25, after-holiday:CN/national-day, task:hardening,
+    /// quiet:15m, by-hand:24h
     #[arg(long)]
     pub end: String,
     /// Dialect of the text

@@ -12,11 +12,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use suimon_base::calendar::{BusinessCalendar, parse_date};
+use suimon_base::holiday::Holidays;
 use suimon_collect::CollectConfig;
 use suimon_detect::{Network, Thresholds};
 use suimon_device::DeviceHand;
 use suimon_filter::dialect::Dialect;
 use suimon_notify::{Channel, Credentials, Language, Mail, MailTls, Secret, Webhook};
+use suimon_spine::release::ReleaseSettings;
 use suimon_spine::{Hand, ManualHand, Register};
 
 /// Everything the daemon runs on.
@@ -38,8 +40,10 @@ pub struct Config {
     pub collect: Option<CollectConfig>,
     /// Detection.
     pub detect: suimon_detect::Config,
-    /// Business days.
+    /// Business days and long holidays.
     pub calendar: BusinessCalendar,
+    /// How measures end.
+    pub release: ReleaseSettings,
     /// Hand of proposals that name none.
     pub default_hand: String,
     /// Dialect of proposals that name none.
@@ -92,6 +96,8 @@ impl Config {
         let detect = detection(file.detect.unwrap_or_default(), file.network, &register)?;
         let dialect: Dialect =
             file.measure.default_dialect.parse().map_err(|e| bad_input(format!("measure.default-dialect: {e}")))?;
+        let release = file.release;
+        release.check().map_err(bad_input)?;
         let closed = file
             .calendar
             .extra_closed
@@ -106,7 +112,11 @@ impl Config {
             exercise: file.node.exercise,
             collect: file.collect,
             detect,
-            calendar: BusinessCalendar { extra_closed: closed.collect::<anyhow::Result<_>>()? },
+            calendar: BusinessCalendar {
+                extra_closed: closed.collect::<anyhow::Result<_>>()?,
+                holidays: holidays(&file.calendar.holidays, folder)?,
+            },
+            release,
             default_hand: file.measure.default_hand,
             default_dialect: dialect.to_string(),
             alerts: channels(file.alert, folder)?,
@@ -118,6 +128,18 @@ impl Config {
             register,
         })
     }
+}
+
+/// The calendars that come with the program, with the operator's own files over them.
+fn holidays(files: &BTreeMap<String, PathBuf>, folder: &Path) -> anyhow::Result<Holidays> {
+    let mut all = Holidays::default();
+    for (country, file) in files {
+        let path = folder.join(file);
+        let text = std::fs::read_to_string(&path)
+            .map_err(|e| bad_input(format!("calendar.holidays: cannot read {}: {e}", path.display())))?;
+        all.add(country, &text).map_err(|e| bad_input(format!("calendar.holidays: {}: {e}", path.display())))?;
+    }
+    Ok(all)
 }
 
 /// Files and names are checked here; a router is reached only by `serve`.

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use suimon_base::Clock;
 use suimon_bgp::customer::desk::Desks;
@@ -86,12 +87,17 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>, more_hands: Vec<Arc<dy
             calendar: config.calendar,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             verify: config.verify,
+            release: config.release,
         },
         on_watch,
     })
     .await?;
     let collectors = match sense {
-        Some(sense) => start_collecting(&handle, sense, observations, figures.as_ref()).await?,
+        Some(sense) => {
+            let bound = start_collecting(&handle, sense, observations, figures.as_ref()).await?;
+            stop_with_its_measure(&handle, figures.as_ref());
+            bound
+        }
         None => Vec::new(),
     };
     let listener =
@@ -135,6 +141,21 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>, more_hands: Vec<Arc<dy
         spawn_server(serve_unix(console(), unix, when(stopped)), "socket"),
     ];
     Ok(Daemon { handle, address, socket: config.socket, sign_in, collectors, stop, tasks })
+}
+
+/// Collecting ends with the standing measure under which it runs.
+fn stop_with_its_measure(handle: &Handle, figures: Option<&Arc<FlowFigures>>) {
+    let (Some(figures), handle) = (figures.cloned(), handle.clone()) else { return };
+    tokio::spawn(async move {
+        let mut changes = handle.changes();
+        while changes.changed().await.is_ok() {
+            if handle.with_state(|s| s.collection.is_none()) {
+                tracing::error!("flows are not collected any more: the terms have run out");
+                figures.stop.store(true, Ordering::Relaxed);
+                return;
+            }
+        }
+    });
 }
 
 /// Reading flows is itself a measure (知得): asked, recorded, and only then begun.

@@ -2,7 +2,7 @@
 //! own judges what they counted.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use suimon_base::event::Effect;
@@ -29,6 +29,8 @@ pub struct FlowFigures {
     pub detector: Mutex<Counters>,
     /// Datagrams dropped by the kernel at our sockets.
     pub kernel_drops: AtomicU64,
+    /// Set when collecting has lost its basis: the sockets are closed within a tick.
+    pub stop: AtomicBool,
 }
 
 /// The sense; it binds its sockets only when it is started, which is after the collection measure is on record.
@@ -117,7 +119,7 @@ struct Looking {
 
 impl Looking {
     fn run(mut self, running: Running) {
-        while self.tick() {
+        while !self.figures.stop.load(Ordering::Relaxed) && self.tick() {
             self.figures.kernel_drops.store(running.kernel_drops(), Ordering::Relaxed);
             std::thread::sleep(TICK);
         }

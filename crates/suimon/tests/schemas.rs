@@ -301,5 +301,23 @@ scope = ["203.0.113.80/32"]
     // The proposer may not approve.
     let own = on(&["measure", "approve", measure]);
     denial.check_all(&own.lines(1));
+    // The way back: nothing is stale or released yet, so most steps do not fit, and say so.
+    assert_eq!(on(&["measure", "stale"]).lines(0), Vec::<Value>::new());
+    let renew = ["--end", "1d", "--requester", "called", "--owner", "asked"];
+    for step in [
+        vec!["measure", "task-done", measure, "--by", "noc"],
+        vec!["measure", "access", measure, "--ok", "true", "--by", "noc"],
+        [vec!["measure", "renew", measure], renew.to_vec()].concat(),
+        vec!["measure", "renew", measure, "--approve"],
+        vec!["measure", "told", measure, "--when", "before", "--contact", "noc"],
+        vec!["measure", "reapply", measure],
+    ] {
+        assert_eq!(on(&step).code, 2, "{step:?}");
+    }
+    let again = on(&["measure", "reapply", "M-3", "--end", "1h"]);
+    assert_eq!(again.code, 2, "its case is closed");
+    outcome.check_all(&on(&["measure", "access", "M-3", "--ok", "true", "--by", "noc"]).lines(0));
+    outcome.check_all(&on(&["measure", "told", "M-3", "--when", "after", "--contact", "noc"]).lines(0));
+    Schema::named("measure").check_all(&on(&["measure", "show", "M-3"]).lines(0));
     outcome.check_all(&on(&["measure", "release", "--all"]).lines(0));
 }

@@ -17,6 +17,7 @@ use suimon_base::event::{Effect, ReleaseReason};
 use suimon_base::measure::Status;
 use suimon_base::state::{Applied, Case, KnownAttack, Measure, Request};
 use suimon_base::{Actor, AttackId, CaseId, End, MeasureId, Recorded, RequestId, State as Record, Timestamp};
+use suimon_spine::stale::Stale;
 use suimon_spine::{Live, report};
 
 /// Place and hash of the last event.
@@ -76,8 +77,8 @@ impl MeasureBrief {
             dialect: plan.map(|p| p.dialect.clone()),
             lines: plan.map(|p| p.lines),
             targets: plan.map(|p| p.targets.iter().map(ToString::to_string).collect()).unwrap_or_default(),
-            end: m.draft.end.clone(),
-            end_text: m.draft.end.to_string(),
+            end: m.end_wanted().clone(),
+            end_text: m.end_wanted().to_string(),
             proposed: m.proposed.clone(),
             approved: m.approved.clone(),
             applied: m.applied.clone(),
@@ -235,6 +236,13 @@ pub(crate) async fn measures(State(app): State<App>, Params(page): Params<Page>)
     let live = app.handle.live();
     let brief = |m: &Measure| MeasureBrief::new(m, &live);
     Json(app.handle.with_state(|s| page.take(s.measures.iter().rev(), |id| id.0, brief)))
+}
+
+/// The list is short, or something is badly wrong; it is not paged.
+pub(crate) async fn stale(State(app): State<App>) -> Json<Vec<Stale>> {
+    let mut all = app.handle.stale(app.clock.now());
+    all.truncate(MAX_ENTRIES);
+    Json(all)
 }
 
 /// A measure with its latest reading.

@@ -10,7 +10,7 @@ use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use suimon_base::party::Callback;
 use suimon_base::{CaseId, MeasureId, RequestId};
-use suimon_spine::command::{Claims, Proposal, RequestDraft};
+use suimon_spine::command::{Claims, EndingAsk, Proposal, RequestDraft};
 use suimon_spine::{Command, Outcome};
 
 type Done = Result<Json<Outcome>, Problem>;
@@ -197,6 +197,15 @@ pub(crate) async fn released(
     JsonBody(b): JsonBody<Checked>,
 ) -> Done {
     run(&app, caller, Command::RecordReleased { measure, checked: b.checked }).await
+}
+
+pub(crate) async fn ending(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Id(measure): Id<MeasureId>,
+    JsonBody(ask): JsonBody<EndingAsk>,
+) -> Done {
+    run(&app, caller, Command::Ending { measure, ask: Box::new(ask) }).await
 }
 
 #[derive(Serialize)]

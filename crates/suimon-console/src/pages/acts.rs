@@ -15,10 +15,10 @@ use suimon_base::{CaseId, MeasureId};
 use suimon_spine::command::{Claims, Malice, Proposal, RequestDraft};
 use suimon_spine::{Command, Outcome};
 
-type Filled<T> = Result<Form<T>, FormRejection>;
+pub(super) type Filled<T> = Result<Form<T>, FormRejection>;
 
 /// Takes a form apart, runs its command, and goes on to `next`.
-async fn run<T>(
+pub(super) async fn run<T>(
     app: &App,
     ctx: &Ctx,
     caller: Caller,
@@ -40,7 +40,7 @@ async fn outcome<T>(
 }
 
 /// An id out of a path or a field.
-fn id<T: std::str::FromStr>(text: &str) -> Result<T, Problem>
+pub(super) fn id<T: std::str::FromStr>(text: &str) -> Result<T, Problem>
 where
     T::Err: std::fmt::Display,
 {
@@ -48,11 +48,11 @@ where
 }
 
 /// An empty field is no answer.
-fn some(text: String) -> Option<String> {
+pub(super) fn some(text: String) -> Option<String> {
     (!text.trim().is_empty()).then_some(text)
 }
 
-fn ticked(text: &str) -> bool {
+pub(super) fn ticked(text: &str) -> bool {
     text == "yes"
 }
 

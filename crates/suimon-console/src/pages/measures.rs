@@ -2,6 +2,7 @@
 
 use super::context::Ctx;
 use super::decision::DecisionView;
+use super::ending::EndingView;
 use super::show::{Before, MeasureRow, When, newest, percent, percent_or, span};
 use crate::App;
 use crate::api::extract::{Id, Params};
@@ -69,6 +70,7 @@ struct MeasurePage<'a> {
     d: DecisionView,
     plan: Option<PlanView>,
     may: May,
+    back: EndingView,
 }
 
 /// Which forms the page shows.
@@ -175,6 +177,7 @@ fn page_of<'a>(ctx: &'a Ctx, m: &Measure, live: &Live) -> MeasurePage<'a> {
             release: matches!(m.status, Status::Applying | Status::Applied),
             released: m.status == Status::Releasing,
         },
+        back: EndingView::new(ctx, m),
     }
 }
 
@@ -233,6 +236,8 @@ fn release_words(t: &Texts, reason: &ReleaseReason) -> String {
         ReleaseReason::Quiet { quiet_ms } => t.release_quiet.replace("{n}", &span(t, *quiet_ms)),
         ReleaseReason::BasisLapsed { what } => format!("{} {what}", t.release_lapsed),
         ReleaseReason::ByHand { words } => format!("{} {words}", t.release_by_hand),
+        ReleaseReason::TaskDone { words } => format!("{} {words}", t.release_task),
+        ReleaseReason::Probed { open_ms } => t.release_probed.replace("{n}", &span(t, *open_ms)),
         ReleaseReason::Reconciled { found } => format!("{} {found}", t.release_reconciled),
     }
 }

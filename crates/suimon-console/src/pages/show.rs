@@ -110,7 +110,7 @@ impl MeasureRow {
             approved_by: m.approved.as_ref().map(|(who, _)| who.clone()),
             applied_at: m.applied.as_ref().map(|a| When(a.at)),
             place: m.applied.as_ref().map(|a| a.place.clone()).unwrap_or_default(),
-            end: ctx.either(&m.draft.end.words_ja(), &m.draft.end.to_string()).to_owned(),
+            end: ctx.either(&m.end_wanted().words_ja(), &m.end_wanted().to_string()).to_owned(),
             effect: latest_effect(m, live).map(|e| EffectView::new(ctx.t, &e)),
             next: next_step(ctx.t, m),
         }

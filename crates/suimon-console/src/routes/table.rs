@@ -3,7 +3,7 @@
 use super::{Access, Doc, Kind, Route};
 use crate::App;
 use crate::api::{read, verify, write};
-use crate::pages::{self, acts, sign_in, verification};
+use crate::pages::{self, acts, ending, sign_in, verification};
 use axum::routing::{MethodRouter, get, post};
 
 /// Parameters of lists.
@@ -101,6 +101,7 @@ pub(crate) const ROUTES: &[Route] = &[
     read("/api/v1/cases/{id}", doc("case", "One case with what belongs to it", "CaseWhole"), || get(read::case)),
     read("/api/v1/cases/{id}/report", REPORT, || get(read::report)),
     read("/api/v1/measures", list("measures", "Measures, newest first", "Measures"), || get(read::measures)),
+    read("/api/v1/measures/stale", doc("staleMeasures", "Measures that have stood too long, and why", "StaleMeasures"), || get(read::stale)),
     read("/api/v1/measures/{id}", doc("measure", "One measure with its texts and its proof", "MeasureWhole"), || get(read::measure)),
     read("/api/v1/events", EVENTS, || get(read::events)),
     read("/api/v1/ledger/head", doc("ledgerHead", "Place and hash of the last event", "LedgerHead"), || get(read::head)),
@@ -125,6 +126,7 @@ pub(crate) const ROUTES: &[Route] = &[
     act("/api/v1/measures/{id}/released", done("recordReleased", "Records that a person has entered the undo", "Checked"), || post(write::released)),
     act("/api/v1/measures/dry-run", DRY_RUN, || post(verify::dry_run)),
     act("/api/v1/orphans/{id}/resolve", done("resolveOrphan", "Decides about a difference", "ResolveOrphan"), || post(verify::resolve)),
+    act("/api/v1/measures/{id}/ending", done("ending", "A step on the way back: task done, told, access, renewal, proposing again", "EndingAsk"), || post(write::ending)),
     LINK,
     // Monitors and tools.
     open("/api/v1/openapi.json", doc("openapi", "This document", "application/json"), || get(read::openapi)),
@@ -141,6 +143,7 @@ pub(crate) const ROUTES: &[Route] = &[
     page("/cases/{id}", || get(pages::case)),
     page("/cases/{id}/report", || get(pages::report)),
     page("/measures", || get(pages::measures)),
+    page("/stale", || get(ending::stale)),
     page("/measures/{id}", || get(pages::measure)),
     page("/release-all", || get(pages::release_all)),
     page("/verification", || get(verification::verification)),
@@ -160,6 +163,7 @@ pub(crate) const ROUTES: &[Route] = &[
     form("/measures/{id}/applied", || post(acts::applied)),
     form("/measures/{id}/release", || post(acts::release)),
     form("/measures/{id}/released", || post(acts::released)),
+    form("/measures/{id}/ending", || post(ending::act)),
     form("/release-all", || post(acts::release_all)),
     form("/orphans/{id}/resolve", || post(verification::resolve)),
 ];

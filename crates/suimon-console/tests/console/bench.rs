@@ -124,6 +124,7 @@ pub(crate) async fn house() -> House {
             calendar: BusinessCalendar::default(),
             version: "test".to_owned(),
             verify: Default::default(),
+            release: suimon_spine::release::ReleaseSettings::default(),
         },
         on_watch: Box::new(|_| {}),
     };

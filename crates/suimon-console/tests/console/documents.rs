@@ -79,7 +79,37 @@ async fn answers_are_as_documented() {
     check("Measures", &operator.get("/api/v1/measures?limit=5").await.json());
     check("MeasureWhole", &operator.get("/api/v1/measures/M-2").await.json());
     check("MeasureWhole", &operator.get("/api/v1/measures/M-3").await.json());
+    let still = json!({ "there": true, "how": "called" });
+    let renew = json!({ "step": "renew", "end": "by-hand:3d", "requester": still, "owner": still, "words": "w" });
+    let told = json!({ "step": "told", "when": "after", "contact": "noc", "words": "w" });
+    let again = json!({ "step": "reapply", "end": null, "reason": "w" });
+    for (who, ask) in [
+        (&operator, renew.clone()),
+        (&operator, json!({ "step": "refuse-renewal", "reason": "w" })),
+        (&operator, renew),
+        (&approver, json!({ "step": "approve-renewal" })),
+        (&operator, told),
+    ] {
+        check("EndingAsk", &ask);
+        check("Outcome", &who.post("/api/v1/measures/M-3/ending", ask).await.json());
+        check("MeasureWhole", &operator.get("/api/v1/measures/M-3").await.json());
+    }
+    house.clock.advance_ms(4 * 86_400_000);
+    let operator = house.api("operator");
+    let stale = operator.get("/api/v1/measures/stale").await.json();
+    assert_eq!(stale[0]["why"][0]["why"], "review-passed", "{stale:#}");
+    check("StaleMeasures", &stale);
     check("Outcome", &operator.post("/api/v1/measures/M-3/release", json!({ "words": "w" })).await.json());
+    check("Outcome", &operator.post("/api/v1/measures/M-3/released", json!({ "checked": "c" })).await.json());
+    let access = json!({ "step": "access", "ok": true, "by": "noc", "words": "w" });
+    for ask in [access, again] {
+        check("EndingAsk", &ask);
+        check("Outcome", &operator.post("/api/v1/measures/M-3/ending", ask).await.json());
+    }
+    check(
+        "Error",
+        &operator.post("/api/v1/measures/M-3/ending", json!({ "step": "task-done", "by": "x" })).await.json(),
+    );
     check("MeasureWhole", &operator.get("/api/v1/measures/M-3").await.json());
     check("LedgerHead", &operator.get("/api/v1/ledger/head").await.json());
     check("Events", &operator.get("/api/v1/events?limit=1000").await.json());

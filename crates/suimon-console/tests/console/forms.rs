@@ -132,3 +132,78 @@ async fn every_page_in_both_languages() {
     let silent = ask(&house.router, request("GET", "/sign-in").body(Body::empty()).unwrap()).await;
     assert!(silent.text.contains("サインイン"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_way_back_by_the_pages() {
+    let house = house().await;
+    house.attacked().await;
+    let (operator, approver) = (house.browser("operator").await, house.browser("approver").await);
+    let taken = [
+        ("words", WORDS),
+        ("company", "Example Shop"),
+        ("contact", "noc"),
+        ("service", "line-1"),
+        ("channel", "telephone"),
+        ("asks-investigation", "yes"),
+        ("asks-blocking", "yes"),
+    ];
+    operator.post("/cases/C-1/requests", &taken).await;
+    operator.post("/requests/R-1/callback", &[("case", "C-1"), ("confirmed", "yes"), ("note", "ok")]).await;
+    let proposal = [("end", "task:hardening"), ("reason", "until the server is patched"), ("end-other", "")];
+    assert_eq!(operator.post("/cases/C-1/measures", &proposal).await.location(), "/measures/M-1");
+    approver.post("/measures/M-1/approve", &[("choose", "")]).await;
+    operator.post("/measures/M-1/applied", &[("place", "router-1")]).await;
+    let page = operator.get("/measures/M-1").await.text;
+    assert!(page.contains("対策が済んだことを記録する") && page.contains("延長を求める"), "{page}");
+
+    // A renewal: asked with both answers, agreed to by somebody else.
+    let unasked = [("step", "renew"), ("end", "task:move:30d"), ("requester-there", "yes"), ("owner-there", "yes")];
+    assert_eq!(operator.post("/measures/M-1/ending", &unasked).await.status, 400);
+    let asked = [
+        ("step", "renew"),
+        ("end", "task:move:30d"),
+        ("requester-there", "yes"),
+        ("requester-how", "called <noc>"),
+        ("owner-there", "yes"),
+        ("owner-how", "asked"),
+        ("words", "they move next month"),
+    ];
+    assert_eq!(operator.post("/measures/M-1/ending", &asked).await.location(), "/measures/M-1");
+    let own = operator.get("/measures/M-1").await.text;
+    assert!(own.contains("延長が、別の人の承認を待っています") && !own.contains("value=\"approve-renewal\""), "{own}");
+    assert!(own.contains("called &#60;noc&#62;"), "{own}");
+    assert_eq!(operator.post("/measures/M-1/ending", &[("step", "approve-renewal")]).await.status, 403);
+    assert!(approver.get("/measures/M-1").await.text.contains("value=\"approve-renewal\""));
+    assert_eq!(approver.post("/measures/M-1/ending", &[("step", "approve-renewal")]).await.status, 303);
+    assert!(operator.get("/measures/M-1?lang=en").await.text.contains("task:move:30d"));
+
+    house.clock.advance_ms(8 * 86_400_000);
+    let operator = house.browser("operator").await;
+    let page = operator.get("/stale").await.text;
+    assert!(page.contains("長く残っている措置") && page.contains("から延長されないまま残っています"), "{page}");
+    assert!(operator.get("/stale?lang=en").await.text.contains("without a renewal"));
+
+    let told = [("step", "told"), ("when", "before"), ("by", "noc"), ("words", "by telephone")];
+    assert_eq!(operator.post("/measures/M-1/ending", &told).await.status, 303);
+    let done = [("step", "task-done"), ("by", "shop noc"), ("words", "moved")];
+    assert_eq!(operator.post("/measures/M-1/ending", &done).await.status, 303);
+    house.wait(|h| h.with_state(|s| s.measures.values().any(|m| m.release.is_some()))).await;
+    operator.post("/measures/M-1/released", &[("checked", "show access-lists")]).await;
+    let page = operator.get("/measures/M-1?lang=en").await.text;
+    for part in
+        ["the counter-measure was done: shop noc: moved", "Told before", "Record the answer", "Propose it again"]
+    {
+        assert!(page.contains(part), "{part}\n{page}");
+    }
+    let access = [("step", "access"), ("ok", "no"), ("by", "noc"), ("words", "one host is slow")];
+    assert_eq!(operator.post("/measures/M-1/ending", &access).await.status, 303);
+    assert!(
+        operator.get("/measures/M-1?lang=en").await.text.contains("something cannot be reached: noc one host is slow")
+    );
+    assert_eq!(operator.post("/measures/M-1/ending", &[("step", "reapply"), ("end", "1h")]).await.status, 303);
+    let page = operator.get("/measures/M-1").await.text;
+    assert!(page.contains("href=\"/measures/M-2\""), "{page}");
+    assert_eq!(operator.post("/measures/M-1/ending", &[("step", "dance")]).await.status, 400);
+    let report = operator.get("/cases/C-1/report?lang=en").await.text;
+    assert!(report.contains("checked by the customer: not fine") && report.contains("followed by: M-2"), "{report}");
+}

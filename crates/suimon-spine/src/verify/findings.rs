@@ -7,6 +7,7 @@ use crate::engine::Engine;
 use crate::ports::SeenState;
 use std::collections::BTreeSet;
 use suimon_base::drift::Found;
+use suimon_base::event::AlertAbout;
 use suimon_base::measure::Status;
 use suimon_base::{Actor, AlertId, CaseId, Event, MeasureId, OrphanId, OrphanKind, OrphanStep, Timestamp};
 
@@ -71,9 +72,10 @@ impl Engine {
         let at = if place.is_empty() { hand.to_owned() } else { format!("{hand} {place}") };
         let one = |(n, case): (u64, &CaseId)| Event::AlertQueued {
             id: AlertId(first + n),
-            case: *case,
+            case: Some(*case),
             subject_en: format!("{case}: {at} cannot be looked at; whether its measures are in force is not known"),
             subject_ja: format!("{case}: {at} の状態を確認できません。措置が有効かどうか分かりません"),
+            about: Some(AlertAbout::HandFailed),
         };
         (0..).zip(cases).map(one).collect()
     }
@@ -284,13 +286,14 @@ impl Engine {
             });
             if asks {
                 let why = format!("its counters have matched nothing for {} minutes", ms / 60_000);
-                self.commit_or_keep(&Self::verifier(), vec![Event::ReleaseProposed { id, why }]).await;
+                let ja = format!("機器の計数が{}分間増えていません。解除を提案します", ms / 60_000);
+                let Ok(m) = self.measure(id) else { continue };
+                self.propose_release(&m, why, ja).await;
             }
         }
     }
 
     /// For how long the device's counters of a measure have stood still; `None` where nothing counts or nobody looks.
-    #[expect(dead_code, reason = "ends by quiet are judged by it where drops are not exported")]
     pub(crate) fn counters_silent_ms(&self, id: MeasureId, hand: &str, now: Timestamp) -> Option<i64> {
         let view = self.live(|l| l.views.get(hand).cloned())?;
         compare::silent_ms(&view, id, now)

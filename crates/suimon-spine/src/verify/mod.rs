@@ -125,7 +125,10 @@ impl Engine {
 
     /// Whether nothing happens to the measure right now and nothing has since `began`.
     fn settled(&self, m: &Measure, began: Timestamp) -> bool {
+        // A trial opening is meant to look like this, and a look from before it was closed again still sees it.
+        let open = self.probing.contains_key(&m.id) || m.ending.probes.last().is_some_and(|p| p.until > began);
         m.status == Status::Applied
+            && !open
             && !self.applying.contains(&m.id)
             && !self.releasing.contains_key(&m.id)
             && m.applied.as_ref().is_some_and(|a| a.at <= began)
@@ -170,7 +173,7 @@ impl Engine {
             let Ok(m) = self.measure(id) else { continue };
             // What has ended, or lost its ground, is on its way out: nobody puts it back.
             let Some(decision) = self.decisions.get(&id).cloned() else { continue };
-            if self.ended(&m, m.applied.as_ref().map_or(now, |a| a.at), None, now).is_some() {
+            if self.ended(&m, None, now).is_some() {
                 continue;
             }
             let times = self.verify.put_backs.entry(id).or_default();

@@ -17,8 +17,9 @@ use suimon_base::{
 use suimon_ledger::Ledger;
 use suimon_policy::Decision;
 use suimon_spine::command::{Proposal, RequestDraft};
-use suimon_spine::ports::{HandError, HandReport, Order, PlanAsk, PlanError, Seen, SeenState, Sight, Stray};
+use suimon_spine::ports::{Budget, HandError, HandReport, Order, PlanAsk, PlanError, Seen, SeenState, Sight, Stray};
 use suimon_spine::register::{Contact, ServiceClass};
+use suimon_spine::release::ReleaseSettings;
 use suimon_spine::{
     Command, CommandError, Customer, Hand, Handle, ManualHand, Observation, Outcome, Parts, Planner, Register, Settings,
 };
@@ -97,6 +98,10 @@ pub struct Router {
     pub forgetful: Mutex<bool>,
     /// How often it was looked at.
     pub looks: Mutex<u64>,
+    /// So many applications fail before one works.
+    pub refusing: Mutex<u32>,
+    /// Lines used and lines there are.
+    pub room: Mutex<Option<Budget>>,
 }
 
 impl Router {
@@ -123,6 +128,11 @@ impl Hand for RouterHand {
         let shut = self.0.gate.0.lock().unwrap();
         // Not for ever: a test that fails must end too.
         drop(self.0.gate.1.wait_timeout_while(shut, Duration::from_secs(5), |shut| *shut).unwrap());
+        let mut refusing = self.0.refusing.lock().unwrap();
+        if *refusing > 0 {
+            *refusing -= 1;
+            return Err(HandError("no room".to_owned()));
+        }
         if *self.0.dark.lock().unwrap() {
             return Err(HandError("no answer".to_owned()));
         }
@@ -141,6 +151,9 @@ impl Hand for RouterHand {
         }
         self.0.installed.lock().unwrap().remove(&id);
         Ok(HandReport::Done { place: "edge-1".to_owned(), receipt: "read back: nothing left".to_owned() })
+    }
+    fn budget(&self) -> Result<Option<Budget>, HandError> {
+        Ok(*self.0.room.lock().unwrap())
     }
     fn in_force(&self) -> Result<Option<Vec<MeasureId>>, HandError> {
         if *self.0.slow.lock().unwrap() {
@@ -182,6 +195,11 @@ impl Hand for RouterHand {
         });
         Ok(Some(Sight { seen: orders.iter().map(seen).collect(), strays: strays.collect() }))
     }
+}
+
+/// A hand on that router, as a program without an engine has it.
+pub fn hand(router: &Arc<Router>) -> Arc<dyn Hand> {
+    Arc::new(RouterHand(router.clone()))
 }
 
 /// A running engine.
@@ -232,6 +250,16 @@ pub async fn open(dir: &Path, clock: &Arc<ManualClock>, router: &Arc<Router>) ->
 }
 
 pub async fn open_with(dir: &Path, clock: &Arc<ManualClock>, router: &Arc<Router>, register: Register) -> House {
+    open_set(dir, clock, router, register, ReleaseSettings::default()).await
+}
+
+pub async fn open_set(
+    dir: &Path,
+    clock: &Arc<ManualClock>,
+    router: &Arc<Router>,
+    register: Register,
+    release: ReleaseSettings,
+) -> House {
     let parts = Parts {
         ledger: Ledger::open(dir, true).await.unwrap(),
         dir: dir.to_path_buf(),
@@ -246,6 +274,7 @@ pub async fn open_with(dir: &Path, clock: &Arc<ManualClock>, router: &Arc<Router
             calendar: BusinessCalendar::default(),
             version: "test".to_owned(),
             verify: VERIFY,
+            release,
         },
         on_watch: Box::new(|_| {}),
     };

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use suimon_base::case::Phase;
 use suimon_base::measure::Status;
 use suimon_base::{AttackChange, CaseId, Clock as _, ManualClock, MeasureId};
+use suimon_spine::emergency::{EmergencyError, release_all_without_engine};
 use suimon_spine::{Command, CommandError};
 use suimon_testkit::program_or_skip;
 
@@ -105,6 +106,54 @@ async fn everything_can_be_released_and_is_on_record_afterwards() {
     house.stops().await;
     assert_eq!(suimon_ledger::verify(dir.path()).await.unwrap().broken, None);
     open(dir.path(), &clock, &router).await.stops().await;
+}
+
+/// The database is deleted under the daemon: SQLite would write on into a file without a name and say nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_database_is_noticed_and_everything_can_be_released() {
+    let Scene { dir, clock, router, house, case, measures } = two_in_force().await;
+    let (database, aside) = (dir.path().join("ledger.db"), dir.path().join("aside.db"));
+    std::fs::hard_link(&database, &aside).unwrap();
+    std::fs::remove_file(&database).unwrap();
+    let note = house.act(operator(), Command::Note { case, text: "?".to_owned() }).await;
+    assert!(matches!(&note, Err(CommandError::Ledger(e)) if e.to_string().contains("deleted or replaced")), "{note:?}");
+    let all = house.act(operator(), Command::ReleaseAll { words: "everything".to_owned() }).await.unwrap();
+    assert_eq!(all.measures, measures);
+    house.some_ticks().await;
+    assert_eq!(router.holds(), Vec::<u64>::new());
+    let journal = std::fs::read_to_string(dir.path().join("release.journal")).unwrap();
+    assert_eq!(journal.lines().count(), 2, "{journal}");
+    // Brought back while it runs: what waits goes in. Dead before that: the journal knows.
+    house.dies().await;
+    std::fs::rename(&aside, &database).unwrap();
+    let house = open(dir.path(), &clock, &router).await;
+    house.until("on record", |s| measures.iter().all(|m| s.measures[m].status == Status::Released)).await;
+    house.stops().await;
+    assert_eq!(suimon_ledger::verify(dir.path()).await.unwrap().broken, None);
+}
+
+/// No daemon, and the ledger is gone for good: what the hands hold is let go all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_daemon_everything_can_be_released() {
+    let Scene { dir, clock, router, house, measures, .. } = two_in_force().await;
+    let hands: Vec<Arc<dyn suimon_spine::Hand>> = vec![crate::house::hand(&router), Arc::new(suimon_spine::ManualHand)];
+    let all = |hands: Vec<Arc<dyn suimon_spine::Hand>>| {
+        release_all_without_engine(dir.path(), &hands, &operator(), "nothing else works", clock.now())
+    };
+    assert!(matches!(all(hands.clone()), Err(EmergencyError::DaemonRuns(_))), "a daemon holds the folder");
+    house.dies().await;
+    let outcomes = all(hands.clone()).unwrap();
+    let released = outcomes[0].released.as_ref().unwrap().as_ref().unwrap();
+    assert!(released.iter().map(|(id, r)| (*id, r.is_ok())).eq(measures.map(|m| (m, true))), "{outcomes:?}");
+    assert!(matches!(outcomes[1].released, Ok(None)));
+    assert_eq!(router.holds(), Vec::<u64>::new());
+    // The ledger was there after all: it hears of it, with the words, and nothing is put back.
+    let house = open(dir.path(), &clock, &router).await;
+    house.until("on record", |s| measures.iter().all(|m| s.measures[m].status == Status::Released)).await;
+    let reason = house.handle.with_state(|s| s.measures[&measures[0]].release.clone()).unwrap().0;
+    assert_eq!(reason, suimon_base::event::ReleaseReason::ByHand { words: "nothing else works".to_owned() });
+    assert!(!router.calls()[2..].iter().any(|c| c.starts_with("apply")), "{:?}", router.calls());
+    house.stops().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,6 +16,7 @@ use suimon_spine::command::{Claims, Malice, Proposal};
 pub fn run(command: &MeasureCommand, json: bool) -> anyhow::Result<Exit> {
     match command {
         MeasureCommand::Propose(args) => propose(args, json),
+        MeasureCommand::Ending(command) => super::ending::run(command, json),
         MeasureCommand::List { socket } => {
             let answer = client::call(&socket.socket, Method::GET, "/api/v1/measures", None)?.success()?;
             list(&answer, "measures", json, |m| {
@@ -52,6 +53,7 @@ pub fn run(command: &MeasureCommand, json: bool) -> anyhow::Result<Exit> {
         MeasureCommand::Applied { measure, place, note, socket } => {
             moved(&socket.socket, *measure, "applied", &json!({ "place": place, "note": note }), json)
         }
+        MeasureCommand::Release { config: Some(config), words, .. } => super::emergency::run(config, words, json),
         MeasureCommand::Release { all: true, words, socket, .. } => {
             let path = "/api/v1/measures/release-all";
             let answer =
@@ -211,7 +213,7 @@ fn undo_by_person(socket: &Path, measure: MeasureId, json: bool) -> anyhow::Resu
     Ok(())
 }
 
-fn joined(list: Option<&Value>) -> String {
+pub(super) fn joined(list: Option<&Value>) -> String {
     let list = list.and_then(Value::as_array).into_iter().flatten();
     list.filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
 }

@@ -3,6 +3,8 @@
 pub mod case;
 pub mod decode;
 pub mod detect;
+pub mod emergency;
+pub mod ending;
 pub mod filter;
 pub mod filter_judge;
 pub mod filter_place;

@@ -1,6 +1,7 @@
 //! Version 1 of the configuration file: plain serde structs, no decisions.
 
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use suimon_collect::CollectConfig;
@@ -8,6 +9,7 @@ use suimon_detect::Network;
 use suimon_device::DeviceConfig;
 use suimon_spine::Customer;
 use suimon_spine::register::CollectionTerms;
+use suimon_spine::release::ReleaseSettings;
 
 /// The version that this module reads.
 pub const VERSION: u32 = 1;
@@ -29,6 +31,8 @@ pub struct File {
     pub measure: Measure,
     #[serde(default)]
     pub calendar: Calendar,
+    #[serde(default)]
+    pub release: ReleaseSettings,
     #[serde(default)]
     pub alert: Vec<Alert>,
     pub policy: Option<Policy>,
@@ -77,6 +81,7 @@ impl Default for Measure {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Calendar {
     pub extra_closed: Vec<String>,
+    pub holidays: BTreeMap<String, PathBuf>,
 }
 
 /// Folders of policy packs.
