@@ -128,6 +128,7 @@ impl House {
                 calendar: BusinessCalendar::default(),
                 version: "test".to_owned(),
                 verify: Default::default(),
+                release: Default::default(),
             },
             on_watch: Box::new(|_| {}),
         };
