@@ -2,6 +2,7 @@
 
 use crate::customer::{MAX_OFFERS, Memorandum};
 use crate::route::{Community, Family, LargeCommunity, RouteTarget};
+use crate::speaker::options::MAX_KEY_OCTETS;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -299,6 +300,37 @@ fn families(roles: &[Role], v4: Option<Ipv4Addr>, v6: Option<Ipv6Addr>) -> Vec<F
     out
 }
 
+/// A password; it is not printed.
+#[derive(Clone)]
+pub struct Password(Vec<u8>);
+
+impl Password {
+    /// From a file's octets.
+    ///
+    /// # Errors
+    /// When it has not 1 to 80 octets.
+    pub fn new(file: &[u8]) -> Result<Password, ConfigError> {
+        let octets = file.strip_suffix(b"\n").unwrap_or(file);
+        let octets = octets.strip_suffix(b"\r").unwrap_or(octets);
+        if octets.is_empty() || octets.len() > MAX_KEY_OCTETS {
+            let reason = "a TCP-MD5 password has 1 to 80 octets".to_owned();
+            return Err(ConfigError::Value { place: "peer md5-password-file".to_owned(), reason });
+        }
+        Ok(Password(octets.to_vec()))
+    }
+
+    /// Its octets.
+    pub fn octets(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password(..)")
+    }
+}
+
 /// What a peer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -347,10 +379,10 @@ pub struct PeerConfig {
     /// With the role `customer`: the memorandum on file under which it may ask.
     #[serde(default)]
     pub memorandum: Option<String>,
-    /// Sends with TTL 255, for a peer that checks it (GTSM, RFC 5082).
+    /// Sends with TTL 255 and takes nothing with less (GTSM, RFC 5082); the peer does the same.
     #[serde(default)]
     pub gtsm: bool,
-    /// Refused: see [`ConfigError::Md5`].
+    /// File with the password of TCP-MD5 (RFC 2385), 1 to 80 octets; a line end at its end does not count.
     #[serde(default)]
     pub md5_password_file: Option<PathBuf>,
     /// Refused: see [`ConfigError::GracefulRestart`].
@@ -533,12 +565,6 @@ pub struct ConsentConfig {
 /// A configuration that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// TCP-MD5 is asked for.
-    #[error(
-        "bgp.peer `{0}`: md5-password-file: TCP-MD5 (RFC 2385) cannot be set by this program; leave it out and protect the \
-         session by GTSM, source filters or an IPsec policy of the system, or let a local BIRD or FRR carry it"
-    )]
-    Md5(String),
     /// Graceful restart is asked for.
     #[error(
         "bgp.peer `{0}`: graceful-restart: the peer would keep filters after the death of this program; there is no such mode"
@@ -600,9 +626,6 @@ impl PeerConfig {
         let bad = |reason: &str| {
             Err(ConfigError::Value { place: format!("peer `{}`", self.name), reason: reason.to_owned() })
         };
-        if self.md5_password_file.is_some() {
-            return Err(ConfigError::Md5(self.name.clone()));
-        }
         if self.graceful_restart {
             return Err(ConfigError::GracefulRestart(self.name.clone()));
         }
@@ -756,7 +779,6 @@ own = ["192.0.2.0/24"]
     #[test]
     fn refuses_with_the_place() {
         for (line, word) in [
-            ("md5-password-file = \"/x\"", "TCP-MD5"),
             ("graceful-restart = true", "graceful-restart"),
             ("hold-s = 0", "hold-s"),
             ("retry-s = 0", "retry-s"),

@@ -3,7 +3,7 @@
 use crate::announcer::{Announcer, Standing};
 use crate::bmp::state::Presence;
 use crate::bmp::{Receiver, Told};
-use crate::config::{BgpConfig, ConfigError, Driver, PeerConfig};
+use crate::config::{BgpConfig, ConfigError, Driver, Password, PeerConfig};
 use crate::convert::{self, Means};
 use crate::gobgp::Gobgp;
 use crate::gobgp::api::Tls;
@@ -12,6 +12,7 @@ use crate::guard::{Ask, Guard, PeerCap, Report};
 use crate::route::{FlowAction, Route, RouteKey, Scope};
 use crate::speaker::Speaker;
 use crate::table::Wanted;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,6 +37,8 @@ pub enum StartError {
 pub struct Files {
     /// `[bgp.guard]`: other ASes.
     pub cone: Cone,
+    /// `md5-password-file` of peers, by name.
+    pub passwords: BTreeMap<String, Password>,
     /// `[bgp.gobgp]`: certificates; `None` speaks without encryption.
     pub tls: Option<Tls>,
 }
@@ -81,11 +84,11 @@ impl BgpHand {
         let (customers, config) = (of(customers), &of(others));
         let announcer: Arc<dyn Announcer> = match (config.driver, &config.gobgp) {
             (Driver::Gobgp, Some(gobgp)) => Arc::new(Gobgp::start(config, gobgp, files.tls.as_ref())?),
-            _ => Arc::new(Speaker::start(config)?),
+            _ => Arc::new(Speaker::start(config, &files.passwords)?),
         };
         let mut hand = Self::with(announcer, config, files.cone, clock.clone());
         if !customers.peers.is_empty() {
-            hand.customers = Some(Speaker::start(&customers)?);
+            hand.customers = Some(Speaker::start(&customers, &files.passwords)?);
             hand.desks = customers.peers;
         }
         if let Some(bmp) = &config.bmp {

@@ -1,10 +1,11 @@
 //! The announcer of this crate: one task and one session to each peer, on a runtime of its own.
 
+pub mod options;
 mod peer;
 mod socket;
 
 use crate::announcer::{Announcer, PeerStatus, Standing, Ticket};
-use crate::config::{BgpConfig, PeerConfig};
+use crate::config::{BgpConfig, Password, PeerConfig};
 use crate::customer::AdjIn;
 use crate::guard::Cleared;
 use crate::route::{Family, Route, RouteKey, Scope};
@@ -79,11 +80,11 @@ pub struct Speaker {
 }
 
 impl Speaker {
-    /// Starts the sessions; they come up by themselves and come back after every loss.
+    /// Starts the sessions, with passwords by the peer's name; they come up by themselves and come back after every loss.
     ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub fn start(config: &BgpConfig) -> io::Result<Speaker> {
+    pub fn start(config: &BgpConfig, passwords: &BTreeMap<String, Password>) -> io::Result<Speaker> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("suimon-bgp")
@@ -104,6 +105,7 @@ impl Speaker {
                 local_as: config.local_as,
                 router_id: config.router_id,
                 config: peer.clone(),
+                password: passwords.get(&peer.name).cloned(),
                 shared: shared.clone(),
                 table: table.clone(),
                 stop: stopped.clone(),

@@ -5,7 +5,7 @@
 
 use super::{Shared, socket, wants};
 use crate::codec::{self, PeerAttributes};
-use crate::config::PeerConfig;
+use crate::config::{Password, PeerConfig};
 use crate::customer::AdjIn;
 use crate::route::{Family, Route, RouteKey, Target};
 use crate::table::Table;
@@ -38,6 +38,7 @@ pub struct Parts {
     pub local_as: u32,
     pub router_id: Ipv4Addr,
     pub config: PeerConfig,
+    pub password: Option<Password>,
     pub shared: Arc<Shared>,
     pub table: watch::Receiver<Arc<Table>>,
     pub stop: watch::Receiver<bool>,
@@ -466,7 +467,11 @@ impl Peer {
             Action::StopTimer(timer) => self.set_alarm(alarm_of(timer), None),
             Action::InitiateTcpConnection => {
                 self.close();
-                self.connecting = Some(Box::pin(socket::connect(self.parts.config.clone(), self.internal)));
+                self.connecting = Some(Box::pin(socket::connect(
+                    self.parts.config.clone(),
+                    self.internal,
+                    self.parts.password.clone(),
+                )));
             }
             Action::CloseTcpConnection => self.close(),
             Action::StateChanged { new, .. } => {

@@ -1,6 +1,7 @@
 //! TCP connections with the options that BGP wants.
 
-use crate::config::PeerConfig;
+use super::options;
+use crate::config::{Password, PeerConfig};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
@@ -24,7 +25,7 @@ fn ttl(config: &PeerConfig, internal: bool) -> Option<u32> {
 }
 
 /// Connects.
-pub async fn connect(config: PeerConfig, internal: bool) -> io::Result<TcpStream> {
+pub async fn connect(config: PeerConfig, internal: bool, password: Option<Password>) -> io::Result<TcpStream> {
     let to = config.socket();
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
@@ -33,6 +34,12 @@ pub async fn connect(config: PeerConfig, internal: bool) -> io::Result<TcpStream
             SocketAddr::V4(_) => socket.set_ttl_v4(ttl)?,
             SocketAddr::V6(_) => socket.set_unicast_hops_v6(ttl)?,
         }
+    }
+    if config.gtsm {
+        options::least_ttl(&socket, to.is_ipv4(), GTSM_TTL as i32)?;
+    }
+    if let Some(password) = password {
+        options::md5(&socket, to.ip(), password.octets())?;
     }
     if let Some(source) = config.source {
         socket.bind(&SocketAddr::new(source, 0).into())?;

@@ -69,14 +69,14 @@ fn gobgp_config(port: u16, more: &[(u16, u32)]) -> String {
     text
 }
 
-fn bird_config(port: u16) -> String {
+fn bird_config(port: u16, extra: &str) -> String {
     let flow = |n: u8| format!("flow{n} {{ table ft{n}; import all; export none; validate off; }};\n");
     let plain = |n: u8| format!("ipv{n} {{ gateway recursive; import all; export none; }};\n");
     format!(
         "router id 192.0.2.2;\nflow4 table ft4;\nflow6 table ft6;\nprotocol device {{}}\n\
          protocol static {{ ipv4; route 192.0.2.254/32 blackhole; }}\n\
          protocol static {{ ipv6; route 2001:db8:ffff::1/128 blackhole; }}\nprotocol bgp m {{\n\
-         local 127.0.0.2 port {port} as 64513;\nneighbor {SOURCE} as 64500;\nmultihop;\npassive yes;\nstrict bind yes;\n\
+         local 127.0.0.2 port {port} as 64513;\nneighbor {SOURCE} as 64500;\nmultihop;\npassive yes;\nstrict bind yes;\n{extra}\n\
          error wait time 1,2;\n{}{}{}{}}}\n",
         plain(4),
         plain(6),
@@ -137,6 +137,15 @@ impl Daemon {
 
     /// As `start`; FRR and GoBGP tell over BMP to this port of 127.0.0.1.
     pub fn start_with(test: &str, kind: Kind, more: &[(u16, u32)], bmp: Option<u16>) -> Option<Daemon> {
+        Self::start_full(test, kind, more, bmp, "")
+    }
+
+    /// BIRD with more words in its session.
+    pub fn bird(test: &str, extra: &str) -> Option<Daemon> {
+        Self::start_full(test, Kind::Bird, &[], None, extra)
+    }
+
+    fn start_full(test: &str, kind: Kind, more: &[(u16, u32)], bmp: Option<u16>, extra: &str) -> Option<Daemon> {
         if !here(test, kind) {
             return None;
         }
@@ -151,7 +160,7 @@ impl Daemon {
             }
             Kind::Bird => {
                 let args = vec!["-f".into(), "-c".into(), path("conf"), "-s".into(), path("ctl")];
-                ("bird", args, "127.0.0.2", 64513, bird_config(port))
+                ("bird", args, "127.0.0.2", 64513, bird_config(port, extra))
             }
             Kind::Frr => {
                 std::fs::create_dir(folder.path().join("vty")).unwrap();

@@ -10,5 +10,6 @@ mod customer;
 mod daemons;
 mod gobgp;
 mod hand;
+mod protected;
 mod raw;
 mod setup;

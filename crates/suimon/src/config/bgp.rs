@@ -1,9 +1,10 @@
 //! `[bgp]`: checked, filled up from the register, with the files it names read.
 
 use crate::exit::bad_input;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use suimon_base::Asn;
-use suimon_bgp::config::{BgpConfig, CustomerConfig};
+use suimon_bgp::config::{BgpConfig, CustomerConfig, Password};
 use suimon_bgp::gobgp::api::Tls;
 use suimon_bgp::guard::cone::Cone;
 use suimon_bgp::hand::Files;
@@ -60,7 +61,14 @@ pub fn read(mut config: BgpConfig, register: &Register, folder: &Path) -> anyhow
         cone.add_rib(&open(path)?, Asn(config.local_as), &direct).map_err(|e| wrong(path, e.to_string()))?;
     }
     let tls = tls(&config, folder)?;
-    Ok(Bgp { config, files: Files { cone, tls } })
+    let mut passwords = BTreeMap::new();
+    for peer in &config.peers {
+        let Some(file) = &peer.md5_password_file else { continue };
+        let at = |e: String| bad_input(format!("bgp.peer `{}`: {}: {e}", peer.name, file.display()));
+        let octets = std::fs::read(folder.join(file)).map_err(|e| at(e.to_string()))?;
+        passwords.insert(peer.name.clone(), Password::new(&octets).map_err(|e| at(e.to_string()))?);
+    }
+    Ok(Bgp { config, files: Files { cone, tls, passwords } })
 }
 
 /// The certificates of `[bgp.gobgp]`.
@@ -133,6 +141,10 @@ roles = ["flowspec"]
         let error = Config::parse(&format!("{BASE}{memo}"), folder.path()).unwrap_err();
         assert!(format!("{error:#}").contains("no customer is called `nobody`"), "{error:#}");
         let md5 = BASE.replace("roles", "md5-password-file = \"x\"\nroles");
-        assert!(format!("{:#}", Config::parse(&md5, folder.path()).unwrap_err()).contains("TCP-MD5"));
+        assert!(format!("{:#}", Config::parse(&md5, folder.path()).unwrap_err()).contains("bgp.peer `edge1`: x: "));
+        std::fs::write(folder.path().join("x"), "secret\n").unwrap();
+        std::fs::remove_file(folder.path().join("rel")).unwrap();
+        let bgp = Config::parse(&md5, folder.path()).unwrap().bgp.unwrap();
+        assert_eq!(bgp.files.passwords["edge1"].octets(), b"secret");
     }
 }
