@@ -101,7 +101,7 @@ async fn everything_can_be_released_and_is_on_record_afterwards() {
     assert_eq!(house.handle.with_state(|s| s.cases[&case].phase), Phase::Recover);
     // The state is there a moment before the queue and the journal are empty.
     house.until("nothing waits", |_| house.handle.live().waiting_events == 0).await;
-    assert_eq!(std::fs::read_to_string(dir.path().join("release.journal")).unwrap(), "");
+    assert_eq!(std::fs::read_to_string(dir.path().join("release.journal")).unwrap().trim(), "");
     house.act(operator(), Command::CloseCase { case, host_check: String::new() }).await.unwrap();
     house.stops().await;
     assert_eq!(suimon_ledger::verify(dir.path()).await.unwrap().broken, None);
@@ -122,7 +122,7 @@ async fn a_deleted_database_is_noticed_and_everything_can_be_released() {
     house.some_ticks().await;
     assert_eq!(router.holds(), Vec::<u64>::new());
     let journal = std::fs::read_to_string(dir.path().join("release.journal")).unwrap();
-    assert_eq!(journal.lines().count(), 2, "{journal}");
+    assert_eq!(journal.trim().lines().count(), 2, "{journal}");
     // Brought back while it runs: what waits goes in. Dead before that: the journal knows.
     house.dies().await;
     std::fs::rename(&aside, &database).unwrap();

@@ -81,7 +81,7 @@ async fn the_journal_is_replayed() {
     assert_eq!(reason, ReleaseReason::ByHand { words: "stop".to_owned() });
     assert_eq!(phase, Phase::Recover);
     assert_eq!(router.holds(), Vec::<u64>::new());
-    assert_eq!(std::fs::read_to_string(dir.path().join("release.journal")).unwrap(), "");
+    assert_eq!(std::fs::read_to_string(dir.path().join("release.journal")).unwrap().trim(), "");
     house.stops().await;
     open(dir.path(), &clock, &router).await.stops().await;
 }
