@@ -15,6 +15,8 @@ use suimon_policy::Lapse;
 pub const EFFECT_FIRST_MS: i64 = 2_000;
 /// See [`EFFECT_FIRST_MS`].
 pub const EFFECT_EVERY_MS: i64 = 60_000;
+/// A clock that is further back than at the last look was set, milliseconds.
+const CLOCK_STEP_MS: i64 = 1_000;
 /// An attack of an earlier run that is not seen again within this time after the start has ended; milliseconds.
 pub const STALE_ATTACK_MS: i64 = 60_000;
 
@@ -22,6 +24,7 @@ impl Engine {
     pub(crate) async fn look_at_ends(&mut self) {
         let now = self.clock.now();
         let measures: Vec<Measure> = self.look(|s| s.in_force().cloned().collect());
+        self.watch_clock(now, &measures);
         for m in measures {
             if m.status == Status::Releasing || self.releasing.contains_key(&m.id) {
                 // Where the ledger is behind, the status is too.
@@ -35,6 +38,21 @@ impl Engine {
         }
         if !self.stale.is_empty() && now.ms_since(self.started) > STALE_ATTACK_MS {
             self.end_stale(now).await;
+        }
+    }
+
+    /// A clock that is set back must not keep filters in the network: what it was set back by counts as time that has
+    /// passed for each measure that was in force then. One that is set forward ends measures early, which is the lesser
+    /// harm. A restart forgets this.
+    fn watch_clock(&mut self, now: Timestamp, in_force: &[Measure]) {
+        let back = self.looked_at.ms_since(now);
+        self.looked_at = now;
+        self.set_back.retain(|id, _| in_force.iter().any(|m| m.id == *id));
+        if back > CLOCK_STEP_MS {
+            tracing::warn!(back_ms = back, "the clock was set back; measures in force end as if it had not been");
+            for m in in_force {
+                *self.set_back.entry(m.id).or_default() += back;
+            }
         }
     }
 
@@ -81,6 +99,7 @@ impl Engine {
     /// What has ended a measure in force, if anything has.
     pub(crate) fn ended(&self, m: &Measure, effect: Option<Effect>, now: Timestamp) -> Option<ReleaseReason> {
         let (since, end) = m.end()?;
+        let now = now.plus_ms(self.set_back.get(&m.id).copied().unwrap_or(0));
         let longest = since.plus_ms(ms(MAX_END_SECONDS));
         let due = end.due(since, &self.settings.calendar).unwrap_or(Some(longest)).unwrap_or(longest);
         if due.min(longest) <= now {

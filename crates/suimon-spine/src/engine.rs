@@ -159,6 +159,10 @@ pub(crate) struct Engine {
     pub effect_recorded: BTreeMap<MeasureId, Timestamp>,
     /// Measures that a person has already been asked to look at.
     pub reviewed: BTreeSet<MeasureId>,
+    /// When the ends were looked at last, and by how many milliseconds the clock was set back since each measure in force
+    /// was applied.
+    pub looked_at: Timestamp,
+    pub set_back: BTreeMap<MeasureId, i64>,
     /// What is remembered of looking at the network.
     pub verify: Verify,
     /// Releases that contacts were named for in this run.
@@ -237,6 +241,8 @@ pub async fn start(parts: Parts) -> Result<(Handle, mpsc::Sender<Observation>, J
         releasing: BTreeMap::new(),
         effect_recorded: BTreeMap::new(),
         reviewed: BTreeSet::new(),
+        looked_at: Timestamp::ZERO,
+        set_back: BTreeMap::new(),
         verify: Verify::default(),
         notified: BTreeMap::new(),
         probing: BTreeMap::new(),

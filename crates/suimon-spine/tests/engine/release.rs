@@ -57,6 +57,25 @@ async fn a_counter_measure_that_is_done_ends_it() {
     house.stops().await;
 }
 
+/// Row 140: no filter outlives its end because somebody set the clock.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_set_back_keeps_nothing_in_the_network() {
+    let (dir, clock, router) = (tempfile::tempdir().unwrap(), clock(), Arc::new(Router::default()));
+    let house = open(dir.path(), &clock, &router).await;
+    let case = house.asked(1, SHOP, "shop").await;
+    let id = house.applied(case, "60s").await;
+    house.some_ticks().await;
+    clock.advance_ms(30_000);
+    house.some_ticks().await;
+    clock.advance_ms(-3_600_000);
+    house.some_ticks().await;
+    assert_eq!(status(&house, id), Status::Applied, "half of its time is left");
+    clock.advance_ms(31_000);
+    house.until("released", |s| s.measures[&id].status == Status::Released).await;
+    assert!(router.holds().is_empty());
+    house.stops().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn days_that_nobody_knows_are_refused() {
     let (dir, clock, router) = (tempfile::tempdir().unwrap(), clock(), Arc::new(Router::default()));
