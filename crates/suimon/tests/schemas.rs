@@ -319,5 +319,12 @@ scope = ["203.0.113.80/32"]
     outcome.check_all(&on(&["measure", "access", "M-3", "--ok", "true", "--by", "noc"]).lines(0));
     outcome.check_all(&on(&["measure", "told", "M-3", "--when", "after", "--contact", "noc"]).lines(0));
     Schema::named("measure").check_all(&on(&["measure", "show", "M-3"]).lines(0));
+    let tried = on(&[&propose[..], &["--dry-run"]].concat()).lines(0);
+    Schema::named("dry-run").check_all(&tried);
     outcome.check_all(&on(&["measure", "release", "--all"]).lines(0));
+    // Nothing is in the network by any hand that looks, so nothing differs and nobody drops anything.
+    Schema::named("verify").check_all(&on(&["verify"]).lines(0));
+    Schema::named("why").check_all(&on(&["why", "198.51.100.1", "203.0.113.80", "udp", "53"]).lines(1));
+    assert_eq!(on(&["orphan", "list", "--all"]).lines(0), Vec::<Value>::new());
+    assert_eq!(on(&["bgp", "peers"]).lines(0), Vec::<Value>::new());
 }
