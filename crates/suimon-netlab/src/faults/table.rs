@@ -86,8 +86,8 @@ const HEAD: &str = "\
 # Faults tried in the lab
 
 Each fault is executed in [the lab](../how-to/lab.md) against the real `suimon serve` with real peers and routers. What must hold is
-written in `crates/suimon-netlab/faults.toml` before the trial; this page is made from that table and from the record of the last
-full run (`cargo xtask lab --faults --record`, then `cargo xtask bless`). A fault without a record is not listed as held.
+written in `crates/suimon-netlab/faults.toml` before the trial; this page is made from that table and from the latest record of
+each (`cargo xtask lab --faults --record`, then `cargo xtask bless`). A fault without a record is not listed as held.
 
 After each fault, besides what its row says:
 
